@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commit on close: open…write…close is one write to ZooKeeper.
+ *
+ * When it happens is decided in io.c (the FLUSH by which the opener lets go, or RELEASE, or fsync);
+ * here is how. A new file is one create that carries its data. What was opened with O_TRUNC, or new,
+ * is set unconditionally: the last writer wins. An append is set on the version it was appended to,
+ * and done again on a conflict. A change in place is set on the version that was opened, or fails.
+ *
+ * DIR/.data is the data of DIR's znode. If that never had a child, data would make it a file: the
+ * write is then one multi with a child that comes and goes, which makes it a directory for good.
+ *
+ * One commit runs at a time for each file; who comes meanwhile waits for the next.
+ */
+#include "fs/commit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/cache.h"
+#include "fs/clock.h"
+#include "fs/container.h"
+#include "fs/fetch.h"
+#include "fs/file.h"
+#include "fs/fs.h"
+#include "fs/mark.h"
+#include "fs/options.h"
+#include "zk/blob.h"
+#include "zk/op.h"
+
+/* A znode that was read so recently is not looked at again before it is written. */
+#define FRESH_NS (2 * FS_MS)
+
+struct fs_commit {
+	struct fs *fs;
+	struct fs_file *file;
+	struct zk_op *op;
+	struct fs_fetch fetch;
+	char *path;
+	struct zk_blob *content; /* being written */
+	size_t n_bytes;          /* of the file's bytes, are in it */
+	bool touch;
+	int64_t deadline; /* for appends that meet one conflict after another */
+	STAILQ_HEAD(, fs_waiter) waiters;
+};
+
+static int commit_start(struct fs_file *file);
+static void write_content(struct fs_commit *commit);
+
+static void commit_free(struct fs_commit *commit)
+{
+	fs_fetch_done(&commit->fetch);
+	zk_blob_unref(commit->content);
+	free(commit->path);
+	free(commit);
+}
+
+static void commit_end(struct fs_commit *commit, int r)
+{
+	struct fs_file *file = commit->file;
+	struct fs_waiter *waiter;
+
+	file->commit = NULL;
+	if (r < 0) {
+		file->dirty = true;
+		file->touch = file->touch || (commit->touch && !file->has_bytes);
+	}
+	/* Those who came meanwhile share the result, unless there is something newer to commit. */
+	if (r < 0 || !file->dirty || (!STAILQ_EMPTY(&file->waiters) && commit_start(file) < 0))
+		STAILQ_CONCAT(&commit->waiters, &file->waiters);
+
+	/* The last waiter may free the file. */
+	while ((waiter = STAILQ_FIRST(&commit->waiters))) {
+		STAILQ_REMOVE_HEAD(&commit->waiters, link);
+		waiter->done(waiter, r);
+	}
+	commit_free(commit);
+}
+
+/* What was appended is part of the base now; what came since stays. */
+static void consume_appended(struct fs_file *file, size_t n_bytes)
+{
+	file->n_bytes -= n_bytes;
+	if (file->n_bytes > 0)
+		memmove(file->bytes, file->bytes + n_bytes, file->n_bytes);
+}
+
+static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
+{
+	struct fs_file *file = commit->file;
+	struct fs_inode *inode = file->inode;
+
+	inode->exists = true;
+	inode->stat = *stat;
+	inode->grants = 0;
+	inode->unreadable = false;
+	if (inode->kind == FS_KIND_DATA)
+		inode->parent->stat = *stat;
+	fs_cache_put_data(&commit->fs->inodes, inode, commit->content);
+	fs_file_set_base(file, commit->content, stat);
+	if (!file->has_bytes)
+		consume_appended(file, commit->n_bytes);
+	commit->fs->counters.commits++;
+	commit_end(commit, 0);
+}
+
+/* The znode is there, although it should be new, or other than it should be. */
+static void refetched(struct fs_fetch *fetch, int r)
+{
+	struct fs_commit *commit = fs_container_of(fetch, struct fs_commit, fetch);
+	struct fs_file *file = commit->file;
+
+	if (r == -ENOENT)
+		r = -ESTALE;
+	if (r == 0 && file->inode->kind != FS_KIND_DATA && fetch->kind != FS_KIND_FILE)
+		r = -EISDIR;
+	if (r == 0 && fs_clock_now() > commit->deadline)
+		r = -ETIMEDOUT;
+	if (r == 0 && fetch->data == FS_DATA_DENIED && file->mode == FS_FILE_APPEND)
+		r = -EACCES;
+	if (r < 0) {
+		commit_end(commit, r);
+		return;
+	}
+	file->inode->exists = true;
+	file->inode->stat = fetch->stat;
+	fs_file_set_base(file, fetch->blob, &fetch->stat);
+	write_content(commit);
+}
+
+static void refetch(struct fs_commit *commit)
+{
+	struct fs_fetch *fetch = &commit->fetch;
+	char *path = fs_inode_path(&commit->fs->inodes, commit->file->inode);
+	int r;
+
+	fs_fetch_done(fetch);
+	*fetch = (struct fs_fetch){ .fs = commit->fs, .opp = &commit->op, .done = refetched };
+	fetch->is_root =
+		commit->file->inode->kind == FS_KIND_DATA && !commit->file->inode->parent->parent;
+	r = fs_fetch_start(fetch, FS_FETCH_DATA, path);
+	if (r < 0)
+		commit_end(commit, r);
+}
+
+static void create_done(void *userdata, int r, const struct zk_reply *reply)
+{
+	struct fs_commit *commit = userdata;
+
+	commit->op = NULL;
+	if (r == 0)
+		commit_applied(commit, &reply->stat);
+	else if (r == -EEXIST)
+		refetch(commit);
+	else
+		commit_end(commit, r);
+}
+
+static void set_done(void *userdata, int r, const struct zk_reply *reply)
+{
+	struct fs_commit *commit = userdata;
+	struct fs_file *file = commit->file;
+
+	commit->op = NULL;
+	if (r == 0)
+		commit_applied(commit, &reply->stat);
+	else if (r == -ENOENT)
+		commit_end(commit, file->inode->removed ? 0 : -ESTALE);
+	else if (r == -ESTALE && file->mode == FS_FILE_APPEND)
+		refetch(commit);
+	else
+		commit_end(commit, r == -ESTALE && commit->touch ? 0 : r);
+}
+
+/* A multi tells no Stat. */
+static void data_set(void *userdata, int r, const struct zk_reply *reply)
+{
+	struct fs_commit *commit = userdata;
+
+	commit->op = NULL;
+	if (r == 0)
+		r = zk_exists(commit->fs->zk, commit->path, 0, set_done, commit, &commit->op);
+	if (r < 0)
+		commit_end(commit, r == -EEXIST || r == -ENOTEMPTY ? -EIO : r);
+}
+
+static int start_data_set(struct fs_commit *commit, int32_t version)
+{
+	struct fs_inode *dir = commit->file->inode->parent;
+	struct zk_multi *multi;
+	int r;
+
+	if (!dir->parent || dir->stat.cversion != 0)
+		return zk_set(commit->fs->zk, commit->path, commit->content, version, &dir->stat, 0,
+			set_done, commit, &commit->op);
+	multi = zk_multi_new();
+	if (!multi)
+		return -ENOMEM;
+	r = zk_multi_add_set(multi, commit->path, commit->content, version, &dir->stat);
+	if (r == 0)
+		r = fs_mark_add(commit->fs, multi, commit->path);
+	if (r < 0) {
+		zk_multi_free(multi);
+		return r;
+	}
+	return zk_multi_start(commit->fs->zk, multi, 0, 0, data_set, commit, &commit->op);
+}
+
+/*
+ * A set can be made conditional on the version, but that starts at 0 again with a new znode. A base
+ * that is not quite fresh may be of a znode that has been deleted and made again since.
+ */
+static bool needs_recheck(const struct fs_commit *commit)
+{
+	const struct fs_file *file = commit->file;
+
+	return file->mode != FS_FILE_REPLACE && file->inode->exists &&
+	       file->inode->kind != FS_KIND_DATA && fs_clock_now() - file->base_time > FRESH_NS;
+}
+
+static void rechecked(void *userdata, int r, const struct zk_reply *reply)
+{
+	struct fs_commit *commit = userdata;
+	struct fs_file *file = commit->file;
+
+	commit->op = NULL;
+	if (r == -ENOENT || (r == 0 && reply->stat.czxid != file->base_stat.czxid))
+		r = file->inode->removed ? -ENOENT : -ESTALE;
+	if (r == 0) {
+		file->base_time = fs_clock_now();
+		write_content(commit);
+	} else {
+		commit_end(commit, r == -ENOENT ? 0 : r);
+	}
+}
+
+static int recheck(struct fs_commit *commit)
+{
+	return zk_exists(commit->fs->zk, commit->path, 0, rechecked, commit, &commit->op);
+}
+
+static int start_write(struct fs_commit *commit)
+{
+	struct fs *fs = commit->fs;
+	struct fs_file *file = commit->file;
+	struct fs_inode *inode = file->inode;
+	bool any = file->mode == FS_FILE_REPLACE;
+	int32_t version = any ? ZK_ANY_VERSION : file->base_stat.version;
+
+	if (inode->kind == FS_KIND_DATA)
+		return start_data_set(commit, version);
+	if (!inode->exists)
+		return zk_create(fs->zk, commit->path, commit->content, fs->acl,
+			ZK_CREATE_PERSISTENT, 0, create_done, commit, &commit->op);
+	return zk_set(fs->zk, commit->path, commit->content, version,
+		any ? &inode->stat : &file->base_stat, 0, set_done, commit, &commit->op);
+}
+
+/* Its name has turned out to lead elsewhere; not through this mount. */
+static bool is_gone(const struct fs_inode *inode)
+{
+	return inode->exists && !inode->linked && !inode->removed;
+}
+
+static void write_content(struct fs_commit *commit)
+{
+	struct fs_file *file = commit->file;
+	int r = 0;
+
+	/* The znode has come to be since this file was opened: what is appended comes behind it. */
+	if (file->mode != FS_FILE_REPLACE && file->inode->exists && !file->has_base) {
+		refetch(commit);
+		return;
+	}
+	commit->content = zk_blob_unref(commit->content);
+	free(commit->path);
+	commit->path = fs_inode_path(&commit->fs->inodes, file->inode);
+	commit->content = fs_file_content(file, file->base);
+	commit->n_bytes = file->n_bytes;
+	if (!commit->path || !commit->content)
+		r = -ENOMEM;
+	else if (file->too_large)
+		r = -EFBIG;
+	else if (commit->content->len > fs_max_data(commit->fs, commit->path, !file->inode->exists))
+		r = -EFBIG;
+	else if (is_gone(file->inode))
+		r = -ESTALE;
+	if (r == 0)
+		r = needs_recheck(commit) ? recheck(commit) : start_write(commit);
+	if (r < 0)
+		commit_end(commit, r);
+}
+
+/* Starts a commit for those who wait for one. */
+static int commit_start(struct fs_file *file)
+{
+	struct fs_commit *commit = calloc(1, sizeof(*commit));
+
+	if (!commit)
+		return -ENOMEM;
+	commit->fs = file->fs;
+	commit->file = file;
+	commit->touch = file->touch;
+	commit->deadline = fs_clock_now() + file->fs->options->op_timeout_ms * FS_MS;
+	STAILQ_INIT(&commit->waiters);
+	STAILQ_CONCAT(&commit->waiters, &file->waiters);
+	file->commit = commit;
+	file->dirty = false;
+	file->touch = false;
+	write_content(commit);
+	return 0;
+}
+
+bool fs_commit(struct fs_file *file, struct fs_waiter *waiter)
+{
+	if (file->inode->removed || file->discarded)
+		fs_commit_discard(file);
+	if (!file->dirty && !file->commit)
+		return false;
+	STAILQ_INSERT_TAIL(&file->waiters, waiter, link);
+	if (!file->commit && commit_start(file) < 0) {
+		STAILQ_REMOVE(&file->waiters, waiter, fs_waiter, link);
+		waiter->done(waiter, -ENOMEM);
+	}
+	return true;
+}
+
+void fs_commit_cancel(struct fs_file *file, struct fs_waiter *waiter)
+{
+	struct fs_commit *commit = file->commit;
+
+	if (!commit || STAILQ_FIRST(&commit->waiters) != waiter || STAILQ_NEXT(waiter, link))
+		return;
+	if (commit->op && zk_op_cancel(commit->op))
+		commit_end(commit, -EINTR);
+}
+
+void fs_commit_discard(struct fs_file *file)
+{
+	file->dirty = false;
+	file->touch = false;
+	file->too_large = false;
+	if (!file->has_bytes)
+		file->n_bytes = 0;
+}
+
+void fs_commit_abandon(struct fs_file *file)
+{
+	if (file->commit)
+		commit_free(file->commit);
+	file->commit = NULL;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <fuse_lowlevel.h>
+
+#include "fs/inode.h"
+#include "fs/mountpoint.h"
+
+struct fs_dir;
+struct fs_file;
+struct fs_options;
+struct fs_request;
+struct zk_acl;
+struct zk_client;
+
+#define FS_PROBLEMS_MAX 8
+
+/* The last things that went wrong without anybody to tell: for .zkfs/status. */
+struct fs_problems {
+	char text[FS_PROBLEMS_MAX][256];
+	uint64_t n_total; /* the newest is at (n_total - 1) % FS_PROBLEMS_MAX */
+};
+
+struct fs_counters {
+	uint64_t commits;
+	uint64_t killed_writers;  /* what they had written was not published */
+	uint64_t failed_commits;  /* errors that no one asked for */
+	uint64_t hidden_children; /* names that cannot be shown; counted as they are met */
+};
+
+/*
+ * One mounted tree. Everything belongs to the event loop thread.
+ *
+ * A request of the kernel is a struct fs_request from its arrival to its reply. An open file is a
+ * struct fs_file from OPEN to RELEASE, and on until its last commit has ended.
+ */
+struct fs {
+	const struct fs_options *options;
+	struct zk_client *zk;
+	struct fuse_session *session;
+	struct fs_inodes inodes;
+	struct zk_acl *acl;               /* of new znodes */
+	size_t acl_size;                  /* in a request */
+	uint64_t max_data;                /* longest value, by the option */
+	size_t packet_max;                /* longest request */
+	int64_t start_time;               /* ms since the epoch: times of what has no znode */
+	LIST_HEAD(, fs_request) requests; /* not ended */
+	LIST_HEAD(, fs_file) files;       /* open */
+	LIST_HEAD(, fs_dir) dirs;         /* open */
+	struct fs_mount_id mount_id;
+	bool any_interrupted; /* some request's caller had a signal */
+	bool answers;         /* the kernel has said hello */
+	struct fs_problems problems;
+	struct fs_counters counters;
+};
+
+extern const struct fuse_lowlevel_ops fs_ops;
+
+/* The longest request the servers take, going by the options. */
+size_t fs_packet_max(const struct fs_options *options);
+
+/* `options` and `zk` must outlive it. 0 or -ENOMEM. */
+int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *zk);
+/* After the session with the kernel is over. No completion must come any more: next goes `zk`. */
+void fs_done(struct fs *fs);
+
+/*
+ * The kernel has let go of everything: open files are released, and what was written to them is
+ * committed, unless `interrupted`: we were told to end, and their writers were not done.
+ */
+void fs_close_files(struct fs *fs, bool interrupted);
+/* Is there a commit that has not ended? */
+bool fs_is_committing(const struct fs *fs);
+
+/* A problem that no request reports: logged, and kept for .zkfs/status. */
+__attribute__((format(printf, 2, 3))) void fs_problem(struct fs *fs, const char *format, ...);
+
+/* Where there is no server, may what was last seen be served instead? */
+bool fs_may_serve_stale(const struct fs *fs);
+
+/* The longest value for a znode at `path` that exists, or that a create is to make. */
+uint64_t fs_max_data(const struct fs *fs, const char *path, bool create);

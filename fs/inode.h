@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "fs/kind.h"
+#include "zk/stat.h"
+
+struct fs_file;
+struct fs_list;
+struct zk_acl;
+struct zk_blob;
+
+/*
+ * Inodes: what the kernel holds of the tree, and nothing else.
+ *
+ * An inode lives while the kernel has lookups on it (each entry given out counts one, FORGET takes
+ * them back) or while something here refers to it: a child, an open file, a request. A reference
+ * keeps its parents alive too, so the path of an inode can always be told.
+ *
+ * An inode is `linked` while its name leads to it. It loses its name when the znode is removed, or
+ * when the name turns out to lead elsewhere: to nothing, to a znode made anew, to one that changed
+ * from file to directory (a nodeid never changes its type). Requests for an inode that is not linked
+ * get ESTALE; the kernel then looks the name up again.
+ *
+ * An inode that does not `exist` yet is a new file whose writer has not closed it.
+ *
+ * Event loop thread only.
+ */
+
+enum fs_grant {
+	FS_GRANT_OPEN = 1 << 0,
+	FS_GRANT_ATTR = 1 << 1,
+};
+
+/* The key under which an inode is found by name. */
+struct fs_inode_name {
+	uint64_t parent_id;
+	char name[]; /* terminated; the 0 is not part of the key */
+};
+
+struct fs_inode {
+	uint64_t nodeid;
+	enum fs_kind kind;
+	struct fs_inode *parent; /* a reference; NULL for the root */
+	struct fs_inode_name *name;
+	uint64_t n_lookups;
+	unsigned n_refs;
+	bool linked;
+	bool exists;
+	bool removed; /* through this mount: what is still open on it is dropped silently */
+
+	uint64_t shown_ino;  /* the number that the kernel was told */
+	struct zk_stat stat; /* last known, valid while it exists */
+	bool unreadable;
+
+	/* The content last seen, kept while there is room (cache.h). data: NULL is null data. */
+	struct zk_blob *data;
+	bool has_data;
+	struct fs_list *list;
+	size_t cached_bytes;
+	TAILQ_ENTRY(fs_inode) cache_link;
+
+	/* What a request has just fetched may be used once more by the next request of the same
+	 * thread, within a moment: open(2) is LOOKUP and OPEN. */
+	unsigned grants;
+	pid_t grant_tid;
+	int64_t grant_time;
+
+	struct zk_acl *acl; /* as of acl_version; NULL: not known */
+	int32_t acl_version;
+	int64_t acls_wanted; /* when a child's ACL was last waited for (fs_clock_now()) */
+
+	LIST_HEAD(, fs_file) files; /* open on it, for reading and writing */
+
+	UT_hash_handle by_id;
+	UT_hash_handle by_name;
+};
+
+struct fs_inodes {
+	struct fs_inode *by_id;
+	struct fs_inode *by_name;
+	struct fs_inode *root;
+	uint64_t last_id;
+	size_t n_inodes;
+	char *prefix; /* path of the root in ZooKeeper: "" or "/chroot" */
+	size_t cached_bytes;
+	TAILQ_HEAD(, fs_inode) cached; /* least recently used first */
+};
+
+/* `prefix` is copied. 0 or -ENOMEM. */
+int fs_inodes_init(struct fs_inodes *inodes, const char *prefix);
+void fs_inodes_done(struct fs_inodes *inodes);
+
+struct fs_inode *fs_inode_by_id(struct fs_inodes *inodes, uint64_t nodeid);
+/* The inode that the name leads to, or NULL. */
+struct fs_inode *fs_inode_by_name(
+	struct fs_inodes *inodes, const struct fs_inode *parent, const char *name);
+
+/* A new linked inode with one reference, which the caller drops. The name must be free. NULL when
+ * out of memory. */
+struct fs_inode *fs_inode_new(
+	struct fs_inodes *inodes, struct fs_inode *parent, const char *name, enum fs_kind kind);
+
+struct fs_inode *fs_inode_ref(struct fs_inode *inode);
+void fs_inode_unref(struct fs_inodes *inodes, struct fs_inode *inode);
+void fs_inode_forget(struct fs_inodes *inodes, struct fs_inode *inode, uint64_t n_lookups);
+
+/* Takes its name away. */
+void fs_inode_unlink(struct fs_inodes *inodes, struct fs_inode *inode);
+/* Gives an inode another name, which must be free. 0, or -ENOMEM: then it has none. */
+int fs_inode_move(struct fs_inodes *inodes, struct fs_inode *inode, struct fs_inode *parent,
+	const char *name);
+
+/* The path of its znode, malloc'ed; NULL when out of memory. For DIR/.data that is DIR's. */
+char *fs_inode_path(const struct fs_inodes *inodes, const struct fs_inode *inode);
+/* The same for a name in a directory (".data" is nothing special here). */
+char *fs_inode_child_path(
+	const struct fs_inodes *inodes, const struct fs_inode *parent, const char *name);
+
+void fs_inode_grant(struct fs_inode *inode, pid_t tid, unsigned grants);
+/* True, once, if the thread has this grant and it is fresh. */
+bool fs_inode_take_grant(struct fs_inode *inode, pid_t tid, enum fs_grant grant);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* LOOKUP, FORGET, GETATTR: names to inodes and inodes to attributes. */
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/access.h"
+#include "fs/attr.h"
+#include "fs/container.h"
+#include "fs/control.h"
+#include "fs/entry.h"
+#include "fs/file.h"
+#include "fs/fs.h"
+#include "fs/request.h"
+#include "zk/path.h"
+
+struct lookup {
+	struct fs_request base;
+	struct fs_fetch fetch;
+	struct fs_inode *dir; /* a reference */
+	char name[ZK_PATH_NAME_MAX + 1];
+};
+
+static void lookup_free(struct fs_request *request)
+{
+	struct lookup *lookup = (struct lookup *)request;
+
+	fs_fetch_done(&lookup->fetch);
+	fs_inode_unref(&request->fs->inodes, lookup->dir);
+}
+
+static bool is_data_name(const struct lookup *lookup)
+{
+	return strcmp(lookup->name, FS_DATA_NAME) == 0;
+}
+
+/* The znode is not there: a file that is being written may still bear the name. */
+static void reply_absent(struct lookup *lookup)
+{
+	struct fs *fs = lookup->base.fs;
+	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, lookup->dir, lookup->name);
+
+	if (inode && !inode->exists) {
+		fs_entry_reply(&lookup->base, inode);
+		return;
+	}
+	if (inode)
+		fs_inode_unlink(&fs->inodes, inode);
+	fs_reply_error(&lookup->base, -ENOENT);
+}
+
+static void reply_found(struct lookup *lookup)
+{
+	struct fs *fs = lookup->base.fs;
+	enum fs_kind kind = lookup->fetch.kind;
+	struct fs_inode *inode;
+
+	if (is_data_name(lookup)) {
+		if (kind != FS_KIND_DIR) {
+			fs_reply_error(&lookup->base, -ESTALE);
+			return;
+		}
+		if (lookup->dir->linked && lookup->dir->stat.czxid == lookup->fetch.stat.czxid)
+			fs_entry_update(fs, lookup->dir, &lookup->fetch);
+		if (lookup->fetch.stat.data_length == 0) {
+			reply_absent(lookup);
+			return;
+		}
+		kind = FS_KIND_DATA;
+	}
+	inode = fs_entry_bind(fs, lookup->dir, lookup->name, kind, &lookup->fetch);
+	if (!inode) {
+		fs_reply_error(&lookup->base, -ENOMEM);
+		return;
+	}
+	fs_inode_grant(inode, lookup->base.tid, FS_GRANT_OPEN | FS_GRANT_ATTR);
+	fs_entry_reply(&lookup->base, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+/* The connection is lost, but we have seen it before. */
+static bool reply_stale(struct lookup *lookup)
+{
+	struct fs *fs = lookup->base.fs;
+	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, lookup->dir, lookup->name);
+
+	if (!inode || !inode->exists || !fs_may_serve_stale(fs))
+		return false;
+	fs_entry_reply(&lookup->base, inode);
+	return true;
+}
+
+static void lookup_fetched(struct fs_fetch *fetch, int r)
+{
+	struct lookup *lookup = fs_container_of(fetch, struct lookup, fetch);
+
+	if (r == 0)
+		reply_found(lookup);
+	else if (r == -ENOENT)
+		reply_absent(lookup);
+	else if (r != -ENOTCONN || !reply_stale(lookup))
+		fs_reply_error(&lookup->base, r == -ENOTCONN ? -ETIMEDOUT : r);
+	fs_request_end(&lookup->base);
+}
+
+/* .zkfs and what is in it. */
+static void lookup_control(struct fs *fs, fuse_req_t req, struct fs_inode *dir, const char *name)
+{
+	bool in_control_dir = dir->kind == FS_KIND_CONTROL_DIR;
+	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, dir, name);
+	struct fuse_entry_param entry;
+
+	if (in_control_dir && strcmp(name, FS_STATUS_NAME) != 0) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	if (!inode)
+		inode = fs_inode_new(&fs->inodes, dir, name,
+			in_control_dir ? FS_KIND_STATUS : FS_KIND_CONTROL_DIR);
+	else
+		fs_inode_ref(inode);
+	if (!inode) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	fs_entry_fill(fs, inode, &entry);
+	inode->n_lookups++;
+	if (fuse_reply_entry(req, &entry) < 0)
+		inode->n_lookups--;
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+/* Names that never lead to a znode; true if it was one and was answered. */
+static bool lookup_special(struct fs *fs, fuse_req_t req, struct fs_inode *dir, const char *name)
+{
+	int r;
+
+	if (dir->kind == FS_KIND_CONTROL_DIR ||
+		(!dir->parent && strcmp(name, FS_CONTROL_DIR_NAME) == 0)) {
+		lookup_control(fs, req, dir, name);
+		return true;
+	}
+	r = zk_path_check_name(name, strlen(name));
+	if (r == 0 && strcmp(name, FS_DATA_NAME) != 0 && fs_control_reserved(dir, name))
+		r = -ENOENT;
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	return r < 0;
+}
+
+void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct fs_inode *dir = fs_ops_dir(fs, req, parent), *known;
+	struct lookup *lookup;
+	int r;
+
+	if (!dir || lookup_special(fs, req, dir, name))
+		return;
+	lookup = fs_request_new(fs, req, sizeof(*lookup), lookup_free);
+	if (!lookup)
+		return;
+	lookup->dir = fs_inode_ref(dir);
+	strcpy(lookup->name, name);
+	known = fs_inode_by_name(&fs->inodes, dir, name);
+	if (known)
+		fs_entry_prepare_fetch(fs, known, &lookup->fetch);
+	lookup->fetch.fs = fs;
+	lookup->fetch.flags |= ZK_OP_SINCE_OUTAGE;
+	lookup->fetch.is_root = is_data_name(lookup) && !dir->parent;
+	lookup->fetch.known = NULL; /* it may go before the answer comes */
+	lookup->fetch.opp = &lookup->base.op;
+	lookup->fetch.done = lookup_fetched;
+	r = fs_fetch_start(&lookup->fetch, FS_FETCH_DATA,
+		is_data_name(lookup) ? fs_inode_path(&fs->inodes, dir)
+				     : fs_inode_child_path(&fs->inodes, dir, name));
+	if (r < 0)
+		fs_request_fail(&lookup->base, r);
+	else if (strcmp(name, FS_DATA_NAME) != 0 && fs_access_wanted(fs, dir, name))
+		fs_access_prefetch(fs, dir, name);
+}
+
+void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct fs_inode *inode = fs_inode_by_id(&fs->inodes, ino);
+
+	if (inode && inode->parent)
+		fs_inode_forget(&fs->inodes, inode, n_lookups);
+	fuse_reply_none(req);
+}
+
+void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++) {
+		struct fs_inode *inode = fs_inode_by_id(&fs->inodes, forgets[i].ino);
+
+		if (inode && inode->parent)
+			fs_inode_forget(&fs->inodes, inode, forgets[i].nlookup);
+	}
+	fuse_reply_none(req);
+}
+
+struct getattr {
+	struct fs_request base;
+	struct fs_fetch fetch;
+	struct fs_inode *inode; /* a reference */
+};
+
+static void getattr_free(struct fs_request *request)
+{
+	struct getattr *getattr = (struct getattr *)request;
+
+	fs_fetch_done(&getattr->fetch);
+	fs_inode_unref(&request->fs->inodes, getattr->inode);
+}
+
+static void reply_attr(struct fs *fs, fuse_req_t req, struct fs_inode *inode)
+{
+	struct stat st;
+
+	fs_attr_show(fs, inode, &st);
+	fuse_reply_attr(req, &st, 0);
+}
+
+static void getattr_fetched(struct fs_fetch *fetch, int r)
+{
+	struct getattr *getattr = fs_container_of(fetch, struct getattr, fetch);
+	struct fs *fs = getattr->base.fs;
+
+	if (r == -ENOTCONN)
+		r = fs_may_serve_stale(fs) ? 0 : -ETIMEDOUT;
+	else
+		r = fs_entry_revalidate(fs, getattr->inode, fetch, r);
+	if (r == 0 && getattr->base.req) {
+		reply_attr(fs, getattr->base.req, getattr->inode);
+		getattr->base.req = NULL;
+	} else {
+		fs_reply_error(&getattr->base, r);
+	}
+	fs_request_end(&getattr->base);
+}
+
+/* Asked with an open file by lseek(2) alone: a writer is told the size it sees itself. */
+static bool getattr_of_writer(
+	struct fs *fs, fuse_req_t req, struct fs_inode *inode, struct fuse_file_info *fi)
+{
+	struct fs_file *file = fi && !fs_kind_is_dir(inode->kind) ? fs_file_of(fi) : NULL;
+	struct stat st;
+
+	if (!file || !fs_file_has_own_size(file))
+		return false;
+	fs_attr_show(fs, inode, &st);
+	st.st_size = (off_t)fs_file_size(file);
+	fuse_reply_attr(req, &st, 0);
+	return true;
+}
+
+void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct fs_inode *inode = fs_ops_inode(fs, req, ino);
+	struct getattr *getattr;
+	int r;
+
+	if (!inode || getattr_of_writer(fs, req, inode, fi))
+		return;
+	if (!inode->exists || inode->removed ||
+		fs_inode_take_grant(inode, fuse_req_ctx(req)->pid, FS_GRANT_ATTR)) {
+		reply_attr(fs, req, inode);
+		return;
+	}
+	if (!inode->linked) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	getattr = fs_request_new(fs, req, sizeof(*getattr), getattr_free);
+	if (!getattr)
+		return;
+	getattr->inode = fs_inode_ref(inode);
+	fs_entry_prepare_fetch(fs, inode, &getattr->fetch);
+	getattr->fetch.opp = &getattr->base.op;
+	getattr->fetch.done = getattr_fetched;
+	r = fs_fetch_start(&getattr->fetch, FS_FETCH_STAT, fs_inode_path(&fs->inodes, inode));
+	if (r < 0)
+		fs_request_fail(&getattr->base, r);
+}
+
+void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	/* ZooKeeper has no notion of room; programs that look for some before they write find it. */
+	static const struct statvfs st = {
+		.f_bsize = 4096,
+		.f_frsize = 4096,
+		.f_blocks = 1 << 20,
+		.f_bfree = 1 << 20,
+		.f_bavail = 1 << 20,
+		.f_files = 1 << 20,
+		.f_ffree = 1 << 20,
+		.f_favail = 1 << 20,
+		.f_namemax = ZK_PATH_NAME_MAX,
+	};
+
+	fuse_reply_statfs(req, &st);
+}
+
+/* Only asked where the kernel does not check the modes itself, and only with `ro` of any interest. */
+void fs_op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	if (fs_entry_check_writable(fs) == 0)
+		fuse_reply_err(req, ENOSYS); /* the kernel does not ask again, and allows all */
+	else
+		fuse_reply_err(req, mask & W_OK ? EROFS : 0);
+}
