@@ -631,13 +631,16 @@ def test_connections_that_break_all_the_time(proxy, mounts, tree):
     assert tree.version("/f") == 100
 
 
-def test_an_error_that_nobody_asked_for_is_counted(proxy, mounts, tree):
+def test_an_error_that_nobody_asked_for_is_counted(proxy, mounts, tree, tmp_path):
     """The last holder is not the opener: the commit fails after close(2) has returned."""
     tree.create("/f", b"old")
     mnt = mounts(hosts=proxy.hosts + tree.root)
     before = read(mnt / ".zkfs" / "status").decode()
-    sh("exec 3<> f; (sleep 0.3; echo x >&3) & exit", cwd=mnt)
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    sh(f"exec 3<> f; (read < {go}; echo x >&3) > /dev/null 2>&1 & exit", cwd=mnt)
     tree.delete("/f")
+    go.write_text("\n")
     wait_for(lambda: re.search("ESTALE|[Ss]tale", status_change(mnt, before)), 10, "a report")
     with fails_with(errno.ENOENT):
         read(mnt / "f")
