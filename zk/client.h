@@ -31,6 +31,7 @@ struct zk_client_options {
 	const struct zk_auth *auth;   /* NULL: none; must outlive the client */
 	int session_timeout_ms;
 	int op_timeout_ms;
+	int watches_max;   /* budget of watches, see watch.h */
 	size_t packet_max; /* longest request the servers take (their jute.maxbuffer), in bytes */
 	/* Told of what only a debugger wants to read, the library's own log included; may be NULL. */
 	void (*debug)(const char *message);

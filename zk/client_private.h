@@ -10,6 +10,7 @@
 #include "zk/client.h"
 #include "zk/op.h"
 #include "zk/request.h"
+#include "zk/watch.h"
 
 /*
  * Private to zk/: the client and its operations. Who does what:
@@ -19,6 +20,7 @@
  *	op.c          the life of an operation, from its start to its one callback
  *	send.c        an operation as calls of the library, and their completions
  *	settle.c      a write whose answer was lost
+ *	watch.c       what is watched, and for whom
  *
  * All times are CLOCK_MONOTONIC in milliseconds.
  */
@@ -123,6 +125,13 @@ struct zk_client {
 	uint64_t n_ops;
 	uint64_t requests;
 	int64_t hold_until; /* the server asked for mercy: send nothing before */
+
+	/* watch.c */
+	struct zk_watch *watches; /* by path */
+	const struct zk_watcher *watcher;
+	size_t n_wanted, n_armed;
+	size_t wanted_bytes;
+	uint64_t n_fired;
 };
 
 int64_t zk_now_ms(void);
@@ -141,6 +150,8 @@ void zk_connection_process(struct zk_client *client, uint32_t events);
 void zk_connection_refresh(struct zk_client *client);
 /* To be called after each request: notices a connection that broke in the sending. */
 void zk_connection_check(struct zk_client *client);
+/* The library's watcher_fn, of the session and of all watches; the context is the client. */
+void zk_connection_on_event(zhandle_t *zh, int type, int state, const char *path, void *userdata);
 /* Closes the session within a second. */
 void zk_connection_close(struct zk_client *client);
 
@@ -176,6 +187,20 @@ void zk_op_fail_later(struct zk_op *op, int r);
 /* send.c: both return the library's code; ZOK: a completion will come. */
 int zk_send_request(struct zk_op *op);
 void zk_send_free_results(struct zk_op *op);
+
+/* op.c: takes watches from the server. Nothing can be done about a failure. */
+void zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk_reply_fn fn);
+/* send.c: makes the library forget watches that it would set again on the next connection. */
+void zk_send_forget_watches(struct zk_client *client, const char *path, unsigned kinds);
+
+/* watch.c */
+/* The library has a watch since this very answer. False: nobody wants it any more. */
+bool zk_watch_armed(struct zk_client *client, const char *path, unsigned kind);
+/* `event`: one of the library's. */
+void zk_watch_fired(struct zk_client *client, const char *path, int event);
+void zk_watches_lost(struct zk_client *client);
+void zk_watches_connected(struct zk_client *client);
+void zk_watches_done(struct zk_client *client);
 
 /* send.c: the library's structs as ours */
 void zk_stat_import(struct zk_client *client, struct zk_stat *stat, const struct Stat *from);

@@ -46,13 +46,17 @@ static void connection_lost(struct zk_client *client)
 	zk_client_wake(client);
 }
 
-static void on_session_event(zhandle_t *zh, int type, int state, const char *path, void *userdata)
+void zk_connection_on_event(zhandle_t *zh, int type, int state, const char *path, void *userdata)
 {
 	struct zk_client *client = userdata;
 
-	(void)path;
-	if (type != ZOO_SESSION_EVENT || zh != client->zh)
+	if (zh != client->zh)
 		return;
+	if (type != ZOO_SESSION_EVENT) {
+		if (type != ZOO_NOTWATCHING_EVENT)
+			zk_watch_fired(client, path, type);
+		return;
+	}
 	if (state == ZOO_CONNECTED_STATE) {
 		client->associated = true;
 		client->id = *zoo_client_id(zh);
@@ -74,7 +78,7 @@ static void handle_open(struct zk_client *client)
 	log_callback_fn log = client->options.debug ? client->options.debug : swallow;
 
 	zoo_set_debug_level(client->options.debug ? ZOO_LOG_LEVEL_INFO : (ZooLogLevel)0);
-	client->zh = zookeeper_init2(client->addresses, on_session_event,
+	client->zh = zookeeper_init2(client->addresses, zk_connection_on_event,
 		client->options.session_timeout_ms, client->id.client_id ? &client->id : NULL,
 		client, ZOO_NO_LOG_CLIENTENV, log);
 	if (!client->zh) {
@@ -100,6 +104,7 @@ static void handle_close(struct zk_client *client)
 	client->barrier_sent = false;
 	zookeeper_close(zh);
 	zk_ops_lose_all(client);
+	zk_watches_lost(client);
 }
 
 static void on_barrier(int code, const char *path, const void *userdata)
@@ -120,6 +125,7 @@ static void on_barrier(int code, const char *path, const void *userdata)
 	client->failures = 0;
 	client->reconnects += client->was_connected;
 	client->was_connected = true;
+	zk_watches_connected(client);
 }
 
 static void send_barrier(struct zk_client *client)

@@ -45,6 +45,7 @@ struct zk_reply {
 	struct zk_blob *data;  /* get; NULL: null data */
 	struct zk_names names; /* children */
 	const struct zk_acl *acl; /* acl_get */
+	bool watched;             /* with ZK_OP_WATCH: what was read is watched from here on */
 	int failed_op;            /* multi that failed: index of the first op that did, or -1 */
 };
 
@@ -58,6 +59,8 @@ enum zk_op_flags {
 	 * or the one we have left an operation without an answer and any other word; the same when the
 	 * connection is lost before the answer, or the deadline passes in silence. */
 	ZK_OP_FAIL_FAST = 1 << 1,
+	/* get, exists and children only: sets a watch too. It must be wanted; see watch.h. */
+	ZK_OP_WATCH = 1 << 2,
 };
 
 enum zk_create_mode {

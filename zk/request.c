@@ -129,6 +129,8 @@ size_t zk_request_body_size(const struct zk_request *request)
 	case ZK_REQUEST_SYNC:
 	case ZK_REQUEST_ACL_GET:
 		return path_size;
+	case ZK_REQUEST_UNWATCH:
+		return path_size + 4; /* kind */
 	case ZK_REQUEST_GET:
 	case ZK_REQUEST_EXISTS:
 	case ZK_REQUEST_CHILDREN:

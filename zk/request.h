@@ -15,6 +15,7 @@ enum zk_request_type {
 	ZK_REQUEST_CHILDREN,
 	ZK_REQUEST_ACL_GET,
 	ZK_REQUEST_SYNC,
+	ZK_REQUEST_UNWATCH,
 	ZK_REQUEST_CREATE, /* the first that writes */
 	ZK_REQUEST_SET,
 	ZK_REQUEST_DELETE,
@@ -28,6 +29,7 @@ struct zk_request {
 	struct zk_blob *data; /* a reference; create, set */
 	struct zk_acl *acl;   /* owned; create, acl_set */
 	enum zk_create_mode mode;
+	unsigned watches; /* kinds; unwatch */
 	int32_t version;  /* condition of set and delete; of acl_set: on the ACL's version */
 	bool any_version; /* the caller gave no condition; settle.c may have since */
 	int64_t czxid;    /* of the znode that is meant, or 0 */

@@ -86,11 +86,25 @@ static void answered(struct zk_op *op, int code, struct zk_reply *reply)
 		zk_op_end(op, r, reply);
 }
 
+/* First thing in the completion of a read that may have set a watch: it has if there is an answer,
+ * also if nobody waits for that any more. An exists watches for what is not there, too. */
+static bool take_watch(struct zk_op *op, int code)
+{
+	const struct zk_request *request = &op->request;
+
+	if (!(op->flags & ZK_OP_WATCH) || op->client->closing)
+		return false;
+	if (code != ZOK && !(code == ZNONODE && request->type == ZK_REQUEST_EXISTS))
+		return false;
+	return zk_watch_armed(op->client, request->path,
+		request->type == ZK_REQUEST_CHILDREN ? ZK_WATCH_CHILDREN : ZK_WATCH_DATA);
+}
+
 static void on_data(
 	int code, const char *value, int value_len, const struct Stat *stat, const void *userdata)
 {
 	struct zk_op *op = (struct zk_op *)userdata;
-	struct zk_reply reply = { .failed_op = -1 };
+	struct zk_reply reply = { .failed_op = -1, .watched = take_watch(op, code) };
 
 	if (!zk_op_returned(op, code))
 		return;
@@ -111,7 +125,7 @@ static void on_data(
 static void on_stat(int code, const struct Stat *stat, const void *userdata)
 {
 	struct zk_op *op = (struct zk_op *)userdata;
-	struct zk_reply reply = { .failed_op = -1 };
+	struct zk_reply reply = { .failed_op = -1, .watched = take_watch(op, code) };
 
 	if (!zk_op_returned(op, code))
 		return;
@@ -130,7 +144,7 @@ static void on_children(
 	int code, const struct String_vector *names, const struct Stat *stat, const void *userdata)
 {
 	struct zk_op *op = (struct zk_op *)userdata;
-	struct zk_reply reply = { .failed_op = -1 };
+	struct zk_reply reply = { .failed_op = -1, .watched = take_watch(op, code) };
 
 	if (!zk_op_returned(op, code))
 		return;
@@ -289,18 +303,46 @@ static int send_multi(zhandle_t *zh, struct zk_op *op)
 	return code;
 }
 
+static ZooWatcherType watcher_type(unsigned kinds)
+{
+	if (kinds == ZK_WATCH_DATA)
+		return ZWATCHTYPE_DATA;
+	return kinds == ZK_WATCH_CHILDREN ? ZWATCHTYPE_CHILD : ZWATCHTYPE_ANY;
+}
+
+/* The library declares a pointer to a function's pointer here, and means the function. */
+static int send_unwatch(zhandle_t *zh, struct zk_op *op)
+{
+	union {
+		void_completion_t fn;
+		void_completion_t *declared;
+	} completion = { .fn = on_void };
+	int code = zoo_aremove_all_watches(zh, op->request.path, watcher_type(op->request.watches),
+		0, completion.declared, op);
+
+	return code == ZNOWATCHER ? ZNONODE : code; /* it has fired meanwhile */
+}
+
+void zk_send_forget_watches(struct zk_client *client, const char *path, unsigned kinds)
+{
+	zoo_aremove_all_watches(client->zh, path, watcher_type(kinds), 1, NULL, NULL);
+}
+
 int zk_send_request(struct zk_op *op)
 {
 	zhandle_t *zh = op->client->zh;
 	const struct zk_request *request = &op->request;
+	watcher_fn watcher = op->flags & ZK_OP_WATCH ? zk_connection_on_event : NULL;
 
 	switch (request->type) {
 	case ZK_REQUEST_GET:
-		return zoo_aget(zh, request->path, 0, on_data, op);
+		return zoo_awget(zh, request->path, watcher, op->client, on_data, op);
 	case ZK_REQUEST_EXISTS:
-		return zoo_aexists(zh, request->path, 0, on_stat, op);
+		return zoo_awexists(zh, request->path, watcher, op->client, on_stat, op);
 	case ZK_REQUEST_CHILDREN:
-		return zoo_aget_children2(zh, request->path, 0, on_children, op);
+		return zoo_awget_children2(zh, request->path, watcher, op->client, on_children, op);
+	case ZK_REQUEST_UNWATCH:
+		return send_unwatch(zh, op);
 	case ZK_REQUEST_ACL_GET:
 		return zoo_aget_acl(zh, request->path, on_acl, op);
 	case ZK_REQUEST_SYNC:

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of what is wanted and what is armed. The library keeps a list of its own, to set the
+ * watches again on the next connection; this one knows who wants them, and is the budget. All
+ * watches have one function and one context: the library compares each pair with each other at
+ * every event of the session.
+ */
+
+#include "zk/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "zk/client_private.h"
+
+#define N_KINDS 2
+#define ALL_KINDS (ZK_WATCH_DATA | ZK_WATCH_CHILDREN)
+
+/* All paths in one packet, and room for the rest of it; see ZK_PACKET_MAX_DEFAULT. */
+#define MAX_BYTES 900000
+
+struct zk_watch {
+	UT_hash_handle hh;
+	unsigned wanted[N_KINDS]; /* by how many */
+	unsigned armed;           /* kinds */
+	char path[];
+};
+
+static struct zk_watch *find(const struct zk_client *client, const char *path)
+{
+	struct zk_watch *watch;
+
+	HASH_FIND_STR(client->watches, path, watch);
+	return watch;
+}
+
+static struct zk_watch *find_or_add(struct zk_client *client, const char *path)
+{
+	struct zk_watch *watch = find(client, path);
+
+	if (watch)
+		return watch;
+	watch = calloc(1, sizeof(*watch) + strlen(path) + 1);
+	if (!watch)
+		return NULL;
+	strcpy(watch->path, path);
+	HASH_ADD_STR(client->watches, path, watch);
+	return watch;
+}
+
+static void free_if_unused(struct zk_client *client, struct zk_watch *watch)
+{
+	if (watch->wanted[0] || watch->wanted[1])
+		return;
+	HASH_DEL(client->watches, watch);
+	free(watch);
+}
+
+static size_t wire_size(const char *path)
+{
+	return 4 + strlen(path);
+}
+
+static size_t max_watches(const struct zk_client *client)
+{
+	return (size_t)client->options.watches_max;
+}
+
+static unsigned count_kinds(unsigned kinds)
+{
+	return (kinds & ZK_WATCH_DATA ? 1 : 0) + (kinds & ZK_WATCH_CHILDREN ? 1 : 0);
+}
+
+void zk_watch_listen(struct zk_client *client, const struct zk_watcher *watcher)
+{
+	client->watcher = watcher;
+}
+
+/* The kinds among these that nobody has wanted so far. */
+static unsigned new_kinds(const struct zk_watch *watch, unsigned kinds)
+{
+	unsigned new = 0;
+
+	for (int i = 0; i < N_KINDS; i++)
+		if ((kinds & 1u << i) && !(watch && watch->wanted[i]))
+			new |= 1u << i;
+	return new;
+}
+
+int zk_watch_want(struct zk_client *client, const char *path, unsigned kinds)
+{
+	struct zk_watch *watch = find(client, path);
+	unsigned n_new = count_kinds(new_kinds(watch, kinds));
+	size_t n_bytes = n_new * wire_size(path);
+
+	if (n_new > 0 && (client->n_wanted + n_new > max_watches(client) ||
+				 client->wanted_bytes + n_bytes > MAX_BYTES))
+		return -ENOSPC;
+	watch = find_or_add(client, path);
+	if (!watch)
+		return -ENOMEM;
+	for (int i = 0; i < N_KINDS; i++)
+		watch->wanted[i] += kinds & 1u << i ? 1 : 0;
+	client->n_wanted += n_new;
+	client->wanted_bytes += n_bytes;
+	return 0;
+}
+
+static void unwatched(void *userdata, int r, const struct zk_reply *reply)
+{
+}
+
+/* Takes watches from the server; without a connection only from those that the next one will get. */
+static void disarm(struct zk_client *client, const char *path, unsigned kinds)
+{
+	if (client->closing || !client->zh)
+		return;
+	if (client->associated)
+		zk_op_unwatch(client, path, kinds, unwatched);
+	else
+		zk_send_forget_watches(client, path, kinds);
+}
+
+void zk_watch_drop(struct zk_client *client, const char *path, unsigned kinds)
+{
+	struct zk_watch *watch = find(client, path);
+	unsigned gone = 0;
+
+	if (!watch)
+		return;
+	for (int i = 0; i < N_KINDS; i++)
+		if ((kinds & 1u << i) && watch->wanted[i] > 0 && --watch->wanted[i] == 0)
+			gone |= 1u << i;
+	client->n_wanted -= count_kinds(gone);
+	client->wanted_bytes -= count_kinds(gone) * wire_size(path);
+	gone &= watch->armed;
+	watch->armed &= ~gone;
+	client->n_armed -= count_kinds(gone);
+	if (gone)
+		disarm(client, watch->path, gone);
+	free_if_unused(client, watch);
+}
+
+bool zk_watch_armed(struct zk_client *client, const char *path, unsigned kind)
+{
+	struct zk_watch *watch = find(client, path);
+
+	if (!watch || !(watch->wanted[kind - 1])) {
+		disarm(client, path, kind);
+		return false;
+	}
+	client->n_armed += watch->armed & kind ? 0 : 1;
+	watch->armed |= kind;
+	return true;
+}
+
+void zk_watch_fired(struct zk_client *client, const char *path, int event)
+{
+	struct zk_watch *watch = find(client, path);
+	unsigned kinds = event == ZOO_CHILD_EVENT     ? ZK_WATCH_CHILDREN
+			 : event == ZOO_DELETED_EVENT ? ALL_KINDS
+						      : ZK_WATCH_DATA;
+
+	client->n_fired++;
+	if (!watch)
+		return;
+	client->n_armed -= count_kinds(watch->armed & kinds);
+	watch->armed &= ~kinds;
+	if (client->watcher && !client->closing)
+		client->watcher->fired(client->watcher->userdata, path, kinds);
+}
+
+void zk_watches_lost(struct zk_client *client)
+{
+	struct zk_watch *watch, *next;
+
+	HASH_ITER (hh, client->watches, watch, next)
+		watch->armed = 0;
+	client->n_armed = 0;
+	if (client->watcher && !client->closing)
+		client->watcher->lost(client->watcher->userdata);
+}
+
+void zk_watches_connected(struct zk_client *client)
+{
+	if (client->watcher)
+		client->watcher->connected(client->watcher->userdata);
+}
+
+void zk_watches_done(struct zk_client *client)
+{
+	struct zk_watch *watch, *next;
+
+	HASH_ITER (hh, client->watches, watch, next) {
+		HASH_DEL(client->watches, watch);
+		free(watch);
+	}
+}
+
+void zk_watch_get_info(const struct zk_client *client, struct zk_watch_info *info)
+{
+	*info = (struct zk_watch_info){
+		.n_wanted = client->n_wanted,
+		.n_armed = client->n_armed,
+		.max = max_watches(client),
+		.n_bytes = client->wanted_bytes,
+		.max_bytes = MAX_BYTES,
+		.n_fired = client->n_fired,
+	};
+}
