@@ -12,7 +12,9 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/mark.h"
+#include "fs/notice.h"
 #include "fs/request.h"
+#include "fs/watch.h"
 #include "zk/path.h"
 
 struct change {
@@ -62,6 +64,7 @@ static struct change *change_new(fuse_req_t req, fuse_ino_t parent, const char *
 		return NULL;
 	strcpy(change->name, name);
 	change->dir = fs_inode_ref(dir);
+	fs_request_hold(&change->base, dir);
 	inode = fs_inode_by_name(&fs->inodes, dir, name);
 	change->inode = inode ? fs_inode_ref(inode) : NULL;
 	change->path = is_data_name(name) ? fs_inode_path(&fs->inodes, dir)
@@ -95,10 +98,12 @@ static void made_seen(void *userdata, int r, const struct zk_reply *reply)
 
 	change->base.op = NULL;
 	inode = r == 0 ? fs_entry_bind(fs, change->dir, change->name, FS_KIND_DIR, &made) : NULL;
-	if (inode)
+	if (inode) {
+		fs_notice_local(inode);
 		fs_entry_reply(&change->base, inode);
-	else
+	} else {
 		fs_reply_error(&change->base, r < 0 ? r : -ENOMEM);
+	}
 	fs_inode_unref(&fs->inodes, inode);
 	fs_request_end(&change->base);
 }
@@ -158,7 +163,9 @@ static void forget_name(struct change *change, bool removed)
 	if (!change->inode)
 		return;
 	change->inode->removed = change->inode->removed || removed;
-	fs_inode_unlink(&change->base.fs->inodes, change->inode);
+	if (removed)
+		fs_notice_removed_here(change->inode);
+	fs_watch_gone(change->base.fs, change->inode);
 }
 
 static void removed(void *userdata, int r, const struct zk_reply *reply)
@@ -177,8 +184,10 @@ static void data_removed(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct change *change = userdata;
 
-	if (r == 0)
+	if (r == 0) {
 		change->dir->stat = reply->stat;
+		fs_notice_local(change->dir);
+	}
 	removed(userdata, r, reply);
 }
 

@@ -21,10 +21,12 @@
 #include "fs/cache.h"
 #include "fs/clock.h"
 #include "fs/container.h"
+#include "fs/entry.h"
 #include "fs/fetch.h"
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/mark.h"
+#include "fs/notice.h"
 #include "fs/options.h"
 #include "zk/blob.h"
 #include "zk/op.h"
@@ -95,8 +97,11 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	inode->stat = *stat;
 	inode->grants = 0;
 	inode->unreadable = false;
-	if (inode->kind == FS_KIND_DATA)
+	fs_notice_local(inode);
+	if (inode->kind == FS_KIND_DATA) {
 		inode->parent->stat = *stat;
+		fs_notice_local(inode->parent);
+	}
 	fs_cache_put_data(&commit->fs->inodes, inode, commit->content);
 	fs_file_set_base(file, commit->content, stat);
 	if (!file->has_bytes)
@@ -123,8 +128,7 @@ static void refetched(struct fs_fetch *fetch, int r)
 		commit_end(commit, r);
 		return;
 	}
-	file->inode->exists = true;
-	file->inode->stat = fetch->stat;
+	fs_entry_update(commit->fs, file->inode, fetch);
 	fs_file_set_base(file, fetch->blob, &fetch->stat);
 	write_content(commit);
 }
@@ -216,7 +220,8 @@ static bool needs_recheck(const struct fs_commit *commit)
 	const struct fs_file *file = commit->file;
 
 	return file->mode != FS_FILE_REPLACE && file->inode->exists &&
-	       file->inode->kind != FS_KIND_DATA && fs_clock_now() - file->base_time > FRESH_NS;
+	       file->inode->kind != FS_KIND_DATA && !file->inode->current &&
+	       fs_clock_now() - file->base_time > FRESH_NS;
 }
 
 static void rechecked(void *userdata, int r, const struct zk_reply *reply)

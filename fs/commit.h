@@ -2,15 +2,10 @@
 #pragma once
 
 #include <stdbool.h>
-#include <sys/queue.h>
+
+#include "fs/waiter.h"
 
 struct fs_file;
-
-/* Somebody who waits until what was written to a file is in ZooKeeper. */
-struct fs_waiter {
-	void (*done)(struct fs_waiter *waiter, int r);
-	STAILQ_ENTRY(fs_waiter) link;
-};
 
 /*
  * Commits what the file holds, as one write to ZooKeeper. False: there is nothing to commit and

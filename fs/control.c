@@ -58,12 +58,17 @@ static void print_session(FILE *out, const struct fs *fs)
 
 static void print_tree(FILE *out, const struct fs *fs)
 {
+	struct zk_watch_info watches;
 	const struct fs_file *file;
 	size_t n_files = 0;
 
 	LIST_FOREACH (file, &fs->files, fs_link)
 		n_files++;
-	fprintf(out, "watches: 0 of %d\n", fs->options->watches);
+	zk_watch_get_info(fs->zk, &watches);
+	fprintf(out, "watches: %zu of %zu\n", watches.n_wanted, watches.max);
+	fprintf(out, "events: %" PRIu64 "\n", fs->counters.events);
+	fprintf(out, "events_owed: %zu\n", fs->n_notices);
+	fprintf(out, "events_failed: %" PRIu64 "\n", fs->counters.failed_events);
 	fprintf(out, "cached_nodes: %zu\n", fs->inodes.n_inodes);
 	fprintf(out, "cached_bytes: %zu\n", fs->inodes.cached_bytes);
 	fprintf(out, "open_files: %zu\n", n_files);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OPENDIR, READDIR, RELEASEDIR. One reply of ZooKeeper names all children; it is read from as often
- * as the kernel's buffer needs it. */
+ * as the kernel's buffer needs it, and kept by the kernel until it is told otherwise. */
 #include "fs/dir.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
-#include "fs/cache.h"
+#include "fs/children.h"
 #include "fs/container.h"
 #include "fs/control.h"
 #include "fs/entry.h"
@@ -31,22 +31,6 @@ void fs_dir_free(struct fs_dir *dir)
 	fs_list_unref(dir->list);
 	fs_inode_unref(&dir->fs->inodes, dir->inode);
 	free(dir);
-}
-
-/* A child that no path can lead to must not shadow, or be shadowed silently. */
-static bool is_shown(struct fs *fs, const struct fs_inode *inode, const char *name)
-{
-	bool bad_name = zk_path_check_name(name, strlen(name)) < 0;
-	char *path;
-
-	if (!bad_name && !fs_control_reserved(inode, name))
-		return true;
-	path = fs_inode_path(&fs->inodes, inode);
-	fs->counters.hidden_children++;
-	fs_problem(fs, "%s: child \"%.64s\" is not shown: %s", path ? path : "?", name,
-		bad_name ? "not a file name" : "the name is reserved");
-	free(path);
-	return false;
 }
 
 /* New files that their writers have not closed belong to the directory too. */
@@ -76,23 +60,27 @@ static size_t count_files(const struct fs *fs)
 	return n;
 }
 
-static struct fs_list *make_list(
-	struct fs *fs, const struct fs_inode *inode, const struct zk_names *children, bool has_data)
+/* The names in it as they are shown: with .data, if there is any, and what is not committed yet. */
+static struct fs_list *shown_list(const struct fs *fs, struct fs_inode *inode)
 {
 	static char data_name[] = FS_DATA_NAME;
-	size_t n = 0, n_files = count_files(fs);
-	char **names = malloc((children->n_names + n_files + 1) * sizeof(*names));
+	struct fs_list *known = inode->children_current ? inode->known_list : inode->list;
+	bool has_data = inode->stat.data_length > 0;
+	size_t n_files = count_files(fs), n = 0, n_new;
+	char **names = malloc((known->n_names + n_files + 1) * sizeof(*names));
 	struct fs_list *list;
 
 	if (!names)
 		return NULL;
 	if (has_data)
 		names[n++] = data_name;
-	for (size_t i = 0; i < children->n_names; i++)
-		if (is_shown(fs, inode, children->names[i]))
-			names[n++] = children->names[i];
-	n += add_uncommitted(fs, inode, names + n, n_files);
-	list = fs_list_new(names, n);
+	memcpy(names + n, known->names, known->n_names * sizeof(*names));
+	n += known->n_names;
+	n_new = add_uncommitted(fs, inode, names + n, n_files);
+	if (n_new == 0 && !has_data)
+		list = fs_list_ref(known);
+	else
+		list = fs_list_new(names, n + n_new);
 	free(names);
 	return list;
 }
@@ -112,43 +100,26 @@ static void set_list(struct fs_dir *dir, struct fs_list *list)
 	dir->list = list;
 }
 
-static int take_children(struct fs_dir *dir, const struct zk_reply *reply)
+static int show(struct fs_dir *dir, bool stale)
 {
-	struct fs_fetch fetch = {
-		.stat = reply->stat, .kind = FS_KIND_DIR, .data = FS_DATA_UNKNOWN
-	};
-	struct fs_list *list;
-	int r = fs_entry_revalidate(dir->fs, dir->inode, &fetch, 0);
+	struct fs_list *list = shown_list(dir->fs, dir->inode);
 
-	if (r < 0)
-		return r;
-	list = make_list(dir->fs, dir->inode, &reply->names, reply->stat.data_length > 0);
 	if (!list)
 		return -ENOMEM;
-	fs_cache_put_list(&dir->fs->inodes, dir->inode, list);
-	dir->stale = false;
+	dir->stale = stale;
 	set_list(dir, list);
 	return 0;
 }
 
-static void got_children(void *userdata, int r, const struct zk_reply *reply)
+static void children_known(struct fs_waiter *waiter, int r)
 {
-	struct fs_dir_reload *reload = userdata;
+	struct fs_dir_reload *reload = fs_container_of(waiter, struct fs_dir_reload, waiter);
 	struct fs_dir *dir = reload->dir;
 
-	*reload->opp = NULL;
-	if (r == 0) {
-		r = take_children(dir, reply);
-	} else if (r == -ENOTCONN) {
-		r = fs_may_serve_stale(dir->fs) && dir->inode->list ? 0 : -ETIMEDOUT;
-		if (r == 0) {
-			dir->stale = true;
-			set_list(dir, fs_list_ref(dir->inode->list));
-		}
-	} else if (r == -ENOENT && dir->inode->parent) {
-		fs_inode_unlink(&dir->fs->inodes, dir->inode);
-		r = -ESTALE;
-	}
+	if (r == -ENOTCONN && !(fs_may_serve_stale(dir->fs) && dir->inode->list))
+		r = -ETIMEDOUT;
+	if (r == 0 || r == -ENOTCONN)
+		r = show(dir, r == -ENOTCONN);
 	reload->done(reload, r);
 }
 
@@ -157,8 +128,6 @@ void fs_dir_reload(struct fs_dir_reload *reload)
 	struct fs_dir *dir = reload->dir;
 	struct fs *fs = dir->fs;
 	struct fs_list *list;
-	unsigned flags = 0;
-	char *path;
 	int r;
 
 	if (dir->inode->kind == FS_KIND_CONTROL_DIR) {
@@ -168,13 +137,19 @@ void fs_dir_reload(struct fs_dir_reload *reload)
 		reload->done(reload, list ? 0 : -ENOMEM);
 		return;
 	}
-	if (dir->inode->list && fs_may_serve_stale(fs))
-		flags = ZK_OP_FAIL_FAST;
-	path = fs_inode_path(&fs->inodes, dir->inode);
-	r = path ? zk_children(fs->zk, path, flags, got_children, reload, reload->opp) : -ENOMEM;
-	free(path);
+	if (dir->inode->children_current && dir->inode->current && fs_may_tell_known(fs)) {
+		reload->done(reload, show(dir, false));
+		return;
+	}
+	reload->waiter.done = children_known;
+	r = fs_children_load(fs, dir->inode, &reload->waiter);
 	if (r < 0)
 		reload->done(reload, r);
+}
+
+static void reload_cancel(struct fs_dir_reload *reload)
+{
+	fs_children_cancel(reload->dir->inode, &reload->waiter);
 }
 
 struct opendir {
@@ -192,6 +167,14 @@ static void opendir_free(struct fs_request *request)
 		fs_dir_free(opendir->dir);
 }
 
+static bool is_certain(const struct fs_dir *dir)
+{
+	const struct fs_inode *inode = dir->inode;
+
+	return !dir->stale && inode->kind == FS_KIND_DIR && inode->children_current &&
+	       fs_entry_is_certain(inode) && !inode->notices;
+}
+
 static void opened(struct fs_dir_reload *reload, int r)
 {
 	struct opendir *opendir = fs_container_of(reload, struct opendir, reload);
@@ -202,11 +185,20 @@ static void opened(struct fs_dir_reload *reload, int r)
 	}
 	if (opendir->base.req) {
 		opendir->fi.fh = (uintptr_t)opendir->dir;
+		/* The kernel keeps what is read now, and serves who comes next from what it has. */
+		opendir->fi.cache_readdir = is_certain(opendir->dir);
+		opendir->fi.keep_cache = opendir->fi.cache_readdir;
 		if (fuse_reply_open(opendir->base.req, &opendir->fi) == 0)
 			opendir->dir = NULL;
 		opendir->base.req = NULL;
 	}
 	fs_request_end(&opendir->base);
+}
+
+static void opendir_cancel(struct fs_request *request)
+{
+	reload_cancel(&((struct opendir *)request)->reload);
+	fs_request_end(request);
 }
 
 void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -230,8 +222,8 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	dir->inode = fs_inode_ref(inode);
 	LIST_INSERT_HEAD(&fs->dirs, dir, fs_link);
 	opendir->fi = *fi;
-	opendir->reload =
-		(struct fs_dir_reload){ .dir = dir, .opp = &opendir->base.op, .done = opened };
+	opendir->reload = (struct fs_dir_reload){ .dir = dir, .done = opened };
+	opendir->base.cancel = opendir_cancel;
 	fs_dir_reload(&opendir->reload);
 }
 
@@ -313,10 +305,17 @@ static void reloaded(struct fs_dir_reload *reload, int r)
 {
 	struct readdir *readdir = fs_container_of(reload, struct readdir, reload);
 
+	readdir->base.cancel = NULL;
 	if (r < 0)
 		fs_request_fail(&readdir->base, r);
 	else
 		read_entries(readdir);
+}
+
+static void readdir_cancel(struct fs_request *request)
+{
+	reload_cancel(&((struct readdir *)request)->reload);
+	fs_request_end(request);
 }
 
 static void start_readdir(
@@ -326,6 +325,7 @@ static void start_readdir(
 
 	if (!readdir)
 		return;
+	fs_request_hold(&readdir->base, dir->inode);
 	readdir->dir = dir;
 	readdir->size = size;
 	readdir->offset = offset;
@@ -334,8 +334,8 @@ static void start_readdir(
 		read_entries(readdir);
 		return;
 	}
-	readdir->reload =
-		(struct fs_dir_reload){ .dir = dir, .opp = &readdir->base.op, .done = reloaded };
+	readdir->reload = (struct fs_dir_reload){ .dir = dir, .done = reloaded };
+	readdir->base.cancel = readdir_cancel;
 	fs_dir_reload(&readdir->reload);
 }
 

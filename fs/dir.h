@@ -9,6 +9,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/fetch.h"
+#include "fs/waiter.h"
 
 struct fs;
 struct fs_inode;
@@ -36,9 +37,10 @@ struct fs_dir {
 #define FS_DIR_FIRST_NAME 2
 
 /* Fetches the list anew. done is called once, perhaps before this returns, with 0 or an errno. */
+/* While it waits it can be taken back with fs_children_cancel(dir->inode, &waiter). */
 struct fs_dir_reload {
 	struct fs_dir *dir;
-	struct zk_op **opp;
+	struct fs_waiter waiter;
 	void (*done)(struct fs_dir_reload *reload, int r);
 };
 void fs_dir_reload(struct fs_dir_reload *reload);

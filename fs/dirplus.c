@@ -98,6 +98,15 @@ static bool is_znode(const struct fs_dir *dir, uint64_t position)
 	       strcmp(name_of(dir, position), FS_DATA_NAME) != 0;
 }
 
+/* Is all of it known already? */
+static bool is_current(const struct fs_dir *dir, uint64_t position)
+{
+	const struct fs_inode *inode =
+		fs_inode_by_name(&dir->fs->inodes, dir->inode, name_of(dir, position));
+
+	return inode && inode->current;
+}
+
 static void child_ask(struct fs_dir *dir, uint64_t position)
 {
 	struct child *child = child_at(dir, position);
@@ -105,11 +114,13 @@ static void child_ask(struct fs_dir *dir, uint64_t position)
 	child->dir = dir;
 	child->position = position;
 	child->state = CHILD_OPAQUE;
-	if (!is_znode(dir, position))
+	if (!is_znode(dir, position) || is_current(dir, position))
 		return;
-	child->fetch = (struct fs_fetch){
-		.fs = dir->fs, .flags = ZK_OP_FAIL_FAST, .opp = &child->op, .done = child_fetched
-	};
+	child->fetch = (struct fs_fetch){ .fs = dir->fs,
+		.flags = ZK_OP_FAIL_FAST,
+		.watch = true,
+		.opp = &child->op,
+		.done = child_fetched };
 	if (fs_fetch_start(&child->fetch, FS_FETCH_STAT,
 		    fs_inode_child_path(&dir->fs->inodes, dir->inode, name_of(dir, position))) == 0)
 		child->state = CHILD_ASKED;
@@ -136,7 +147,7 @@ static struct fs_inode *listed_inode(struct fs_dir *dir, uint64_t position)
 	if (child->state == CHILD_KNOWN)
 		return fs_entry_bind(dir->fs, dir->inode, name, child->fetch.kind, &child->fetch);
 	known = fs_inode_by_name(&dir->fs->inodes, dir->inode, name);
-	if (known && (dir->stale || !known->exists))
+	if (known && (dir->stale || !known->exists || known->current))
 		return fs_inode_ref(known);
 	if (dir->inode->kind == FS_KIND_DIR && strcmp(name, FS_DATA_NAME) == 0)
 		return fs_entry_bind(dir->fs, dir->inode, name, FS_KIND_DATA, &of_dir);
@@ -176,11 +187,12 @@ static void add_name(struct reply *reply, uint64_t position)
 		return;
 	if (inode) {
 		fs_entry_fill(dir->fs, inode, &entry);
-		if (inode->exists && !fs_file_any_dirty(inode))
+		if (inode->exists && !fs_file_any_dirty(inode) && entry.attr_timeout == 0 &&
+			!inode->notice)
 			entry.attr_timeout = FS_ENTRY_LISTED_TIMEOUT;
 	}
 	if (add_entry(reply, position, name_of(dir, position), &entry) && inode) {
-		inode->n_lookups++;
+		fs_entry_given(dir->fs, inode);
 		reply->given[reply->n_given++] = inode;
 	}
 	fs_inode_unref(&dir->fs->inodes, inode);
@@ -188,12 +200,12 @@ static void add_name(struct reply *reply, uint64_t position)
 
 static void send(struct reply *reply)
 {
-	struct fs_inodes *inodes = &reply->dir->fs->inodes;
+	struct fs *fs = reply->dir->fs;
 	int r = fuse_reply_buf(reply->request->req, reply->buffer, reply->used);
 
 	reply->request->req = NULL;
 	for (size_t i = 0; r < 0 && i < reply->n_given; i++)
-		fs_inode_forget(inodes, reply->given[i], 1);
+		fs_entry_forget(fs, reply->given[i], 1);
 }
 
 static void read_chunk(struct fs_dir *dir, uint64_t offset);

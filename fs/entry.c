@@ -7,15 +7,39 @@
 
 #include "fs/attr.h"
 #include "fs/cache.h"
+#include "fs/children.h"
 #include "fs/control.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/watch.h"
 #include "zk/path.h"
 
-void fs_entry_update(struct fs *fs, struct fs_inode *inode, const struct fs_fetch *fetch)
+/* The data of a directory shows as a file in it, which comes and goes with them. */
+static void update_data_file(struct fs *fs, struct fs_inode *dir, bool had_data)
 {
+	struct fs_fetch fetch = { .stat = dir->stat, .data = FS_DATA_UNKNOWN };
+	struct fs_inode *file = fs_inode_by_name(&fs->inodes, dir, FS_DATA_NAME);
+	bool has_data = dir->stat.data_length > 0;
+
+	if (file && file->exists && !has_data) {
+		fs_watch_gone(fs, file);
+	} else if (file && file->exists) {
+		fs_entry_update(fs, file, &fetch);
+	} else if (!file && has_data && !had_data && fs_watch_is_held(dir)) {
+		file = fs_inode_new(&fs->inodes, dir, FS_DATA_NAME, FS_KIND_DATA);
+		if (file)
+			fs_entry_update(fs, file, &fetch);
+		fs_inode_unref(&fs->inodes, file);
+	}
+}
+
+void fs_entry_update(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
+{
+	bool had_data = !inode->exists || inode->stat.data_length > 0;
+
 	if (fetch->data == FS_DATA_PRESENT || fetch->data == FS_DATA_NULL)
 		fs_cache_put_data(&fs->inodes, inode, fetch->blob);
 	else if (!inode->exists || !zk_stat_same_data(&inode->stat, &fetch->stat))
@@ -25,6 +49,10 @@ void fs_entry_update(struct fs *fs, struct fs_inode *inode, const struct fs_fetc
 	inode->stat = fetch->stat;
 	inode->exists = true;
 	inode->grants = 0;
+	fs_watch_take(fs, inode, fetch);
+	fs_notice_learned(fs, inode);
+	if (inode->kind == FS_KIND_DIR)
+		update_data_file(fs, inode, had_data);
 }
 
 /* After a rename the znode is another, of which nothing is known yet: czxid 0. */
@@ -39,8 +67,14 @@ static bool is_same_znode(
 	return inode->kind == kind && (!inode->exists || is_expected(inode, stat));
 }
 
+/* Has the name come since the directory was told of? */
+static bool is_news(const struct fs_inode *dir, const char *name, enum fs_kind kind)
+{
+	return kind != FS_KIND_DATA && fs_children_is_news(dir, name);
+}
+
 struct fs_inode *fs_entry_bind(struct fs *fs, struct fs_inode *dir, const char *name,
-	enum fs_kind kind, const struct fs_fetch *fetch)
+	enum fs_kind kind, struct fs_fetch *fetch)
 {
 	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, dir, name);
 
@@ -48,10 +82,13 @@ struct fs_inode *fs_entry_bind(struct fs *fs, struct fs_inode *dir, const char *
 		fs_inode_ref(inode);
 	} else {
 		if (inode)
-			fs_inode_unlink(&fs->inodes, inode);
+			fs_watch_gone(fs, inode);
 		inode = fs_inode_new(&fs->inodes, dir, name, kind);
 		if (!inode)
 			return NULL;
+		inode->stat = fetch->stat;
+		if (!is_news(dir, name, kind))
+			fs_notice_local(inode);
 	}
 	fs_entry_update(fs, inode, fetch);
 	return inode;
@@ -65,7 +102,7 @@ static bool is_kind_kept(const struct fs_inode *inode, const struct fs_fetch *fe
 	return fetch->kind == inode->kind;
 }
 
-int fs_entry_revalidate(struct fs *fs, struct fs_inode *inode, const struct fs_fetch *fetch, int r)
+int fs_entry_revalidate(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch, int r)
 {
 	bool same = r == 0 && is_kind_kept(inode, fetch) &&
 		    (!inode->parent || is_expected(inode, &fetch->stat));
@@ -78,7 +115,7 @@ int fs_entry_revalidate(struct fs *fs, struct fs_inode *inode, const struct fs_f
 		return r;
 	if (!inode->parent)
 		return r; /* the root has no other name to look up */
-	fs_inode_unlink(&fs->inodes, inode);
+	fs_watch_gone(fs, inode);
 	return -ESTALE;
 }
 
@@ -89,6 +126,7 @@ void fs_entry_prepare_fetch(struct fs *fs, struct fs_inode *inode, struct fs_fet
 	fetch->fs = fs;
 	fetch->known = inode->kind == FS_KIND_DATA ? NULL : inode;
 	fetch->is_root = !znode->parent;
+	fetch->watch = true;
 	if (inode->exists && fs_may_serve_stale(fs))
 		fetch->flags |= ZK_OP_FAIL_FAST;
 }
@@ -98,23 +136,71 @@ void fs_entry_fill(struct fs *fs, struct fs_inode *inode, struct fuse_entry_para
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = inode->nodeid;
 	fs_attr_show(fs, inode, &entry->attr);
+	if (fs_entry_is_certain(inode)) {
+		entry->attr_timeout = FS_ENTRY_CERTAIN_TIMEOUT;
+		entry->entry_timeout = inode->kind != FS_KIND_FILE || inode->children_current ||
+						       inode->stat.ephemeral_owner
+					       ? FS_ENTRY_CERTAIN_TIMEOUT
+					       : FS_ENTRY_FILE_TIMEOUT;
+		return;
+	}
+	if (inode->notice || (inode->parent && inode->parent->notices))
+		return;
 	if (fs_kind_is_dir(inode->kind))
 		entry->entry_timeout = FS_ENTRY_DIR_TIMEOUT;
 	else if (inode->exists && !fs_file_any_dirty(inode))
 		entry->entry_timeout = FS_ENTRY_FILE_TIMEOUT;
 }
 
-void fs_entry_reply(struct fs_request *request, struct fs_inode *inode)
+void fs_entry_reply_given(struct fs_request *request, struct fs_inode *inode)
 {
 	struct fuse_entry_param entry;
 
+	if (!request->req) {
+		fs_entry_forget(request->fs, inode, 1);
+		return;
+	}
+	fs_entry_fill(request->fs, inode, &entry);
+	if (fuse_reply_entry(request->req, &entry) < 0)
+		fs_entry_forget(request->fs, inode, 1);
+	request->req = NULL;
+}
+
+void fs_entry_reply(struct fs_request *request, struct fs_inode *inode)
+{
 	if (!request->req)
 		return;
-	fs_entry_fill(request->fs, inode, &entry);
+	fs_entry_given(request->fs, inode);
+	fs_entry_reply_given(request, inode);
+}
+
+void fs_entry_given(struct fs *fs, struct fs_inode *inode)
+{
 	inode->n_lookups++;
-	if (fuse_reply_entry(request->req, &entry) < 0)
-		fs_inode_forget(&request->fs->inodes, inode, 1);
-	request->req = NULL;
+	if (inode->linked && inode->exists)
+		fs_watch_held(fs, inode);
+}
+
+void fs_entry_forget(struct fs *fs, struct fs_inode *inode, uint64_t n_lookups)
+{
+	fs_inode_ref(inode);
+	fs_inode_forget(&fs->inodes, inode, n_lookups);
+	if (inode->n_lookups == 0)
+		fs_watch_forgotten(fs, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+bool fs_entry_is_current(const struct fs_inode *inode)
+{
+	if (inode->kind == FS_KIND_DATA)
+		return inode->parent->current;
+	return inode->current;
+}
+
+bool fs_entry_is_certain(const struct fs_inode *inode)
+{
+	return inode->linked && inode->exists && fs_entry_is_current(inode) &&
+	       fs_notice_is_settled(inode) && !fs_file_any_dirty(inode);
 }
 
 int fs_entry_check_new(const struct fs_inode *dir, const char *name)

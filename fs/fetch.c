@@ -7,6 +7,7 @@
 
 #include "fs/fs.h"
 #include "zk/blob.h"
+#include "zk/watch.h"
 
 static int start_get(struct fs_fetch *fetch);
 static int start_exists(struct fs_fetch *fetch);
@@ -41,6 +42,7 @@ static void got_data(void *userdata, int r, const struct zk_reply *reply)
 			return;
 	} else if (r == 0) {
 		fetch->stat = reply->stat;
+		fetch->watched = reply->watched;
 		fetch->data = reply->data ? FS_DATA_PRESENT : FS_DATA_NULL;
 		fetch->blob = zk_blob_ref(reply->data);
 		classify(fetch);
@@ -54,6 +56,7 @@ static void got_stat(void *userdata, int r, const struct zk_reply *reply)
 
 	if (r == 0) {
 		fetch->stat = reply->stat;
+		fetch->watched = reply->watched;
 		if (!classify(fetch)) {
 			r = start_get(fetch);
 			if (r == 0)
@@ -78,11 +81,18 @@ int fs_fetch_start(struct fs_fetch *fetch, enum fs_fetch_what what, char *path)
 	fetch->path = path;
 	if (!path)
 		return -ENOMEM;
+	fetch->n_moves = fetch->fs->n_moves;
+	fetch->wants = fetch->watch && zk_watch_want(fetch->fs->zk, path, ZK_WATCH_DATA) == 0;
+	if (fetch->wants)
+		fetch->flags |= ZK_OP_WATCH;
 	return what == FS_FETCH_DATA ? start_get(fetch) : start_exists(fetch);
 }
 
 void fs_fetch_done(struct fs_fetch *fetch)
 {
+	if (fetch->wants)
+		zk_watch_drop(fetch->fs->zk, fetch->path, ZK_WATCH_DATA);
+	fetch->wants = false;
 	free(fetch->path);
 	fetch->path = NULL;
 	fetch->blob = zk_blob_unref(fetch->blob);

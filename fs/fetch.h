@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "fs/kind.h"
@@ -24,14 +25,20 @@ struct fs_fetch {
 	char *path;
 	unsigned flags; /* of enum zk_op_flags */
 	bool is_root;
+	bool watch;             /* sets a watch on it too, if there is room for one */
 	struct fs_inode *known; /* not referenced; settles null against empty without asking */
 	struct zk_op **opp;
 	void (*done)(struct fs_fetch *fetch, int r);
+
+	/* fetch.c's and watch.c's own */
+	bool wants; /* a watch, and nobody has taken that over */
+	uint64_t n_moves;
 
 	/* The result, when done is called with 0. */
 	struct zk_stat stat;
 	enum fs_kind kind; /* FS_KIND_DIR or FS_KIND_FILE */
 	enum fs_data data;
+	bool watched;         /* it is watched since this very state */
 	struct zk_blob *blob; /* a reference; the data if `data` is FS_DATA_PRESENT */
 };
 

@@ -12,7 +12,9 @@
 #include "fs/commit.h"
 #include "fs/dir.h"
 #include "fs/file.h"
+#include "fs/fill.h"
 #include "fs/log.h"
+#include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
 #include "zk/acl.h"
@@ -52,6 +54,10 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	fs->packet_max = fs_packet_max(options);
 	LIST_INIT(&fs->files);
 	LIST_INIT(&fs->dirs);
+	TAILQ_INIT(&fs->held);
+	TAILQ_INIT(&fs->fills);
+	TAILQ_INIT(&fs->notices);
+	STAILQ_INIT(&fs->evictions);
 	clock_gettime(CLOCK_REALTIME, &now);
 	fs->start_time = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 	fs->acl = acl_of(options->acl);
@@ -105,6 +111,8 @@ void fs_done(struct fs *fs)
 		fs_commit_abandon(file);
 		fs_file_free(file);
 	}
+	fs_notices_free(fs);
+	fs_fill_stop_all(fs);
 	fs_inodes_done(&fs->inodes);
 	zk_acl_free(fs->acl);
 }
@@ -133,6 +141,11 @@ bool fs_may_serve_stale(const struct fs *fs)
 		return true;
 	zk_client_get_info(fs->zk, &info);
 	return !info.expired;
+}
+
+bool fs_may_tell_known(const struct fs *fs)
+{
+	return zk_client_connected(fs->zk) || fs_may_serve_stale(fs);
 }
 
 uint64_t fs_max_data(const struct fs *fs, const char *path, bool create)

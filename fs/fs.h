@@ -9,9 +9,14 @@
 
 #include "fs/inode.h"
 #include "fs/mountpoint.h"
+#include "zk/watch.h"
 
 struct fs_dir;
 struct fs_file;
+struct fs_fill;
+struct fs_job;
+struct fs_notices;
+struct fs_notifier;
 struct fs_options;
 struct fs_request;
 struct zk_acl;
@@ -25,10 +30,18 @@ struct fs_problems {
 	uint64_t n_total; /* the newest is at (n_total - 1) % FS_PROBLEMS_MAX */
 };
 
+/* An inode that the kernel is to be asked to let go of. */
+struct fs_eviction {
+	struct fs_inode *inode; /* a reference */
+	STAILQ_ENTRY(fs_eviction) link;
+};
+
 struct fs_counters {
 	uint64_t commits;
 	uint64_t killed_writers;  /* what they had written was not published */
 	uint64_t failed_commits;  /* errors that no one asked for */
+	uint64_t events;          /* made for what others have changed */
+	uint64_t failed_events;   /* the kernel refused to make them; its caches are right */
 	uint64_t hidden_children; /* names that cannot be shown; counted as they are met */
 };
 
@@ -51,6 +64,24 @@ struct fs {
 	LIST_HEAD(, fs_request) requests; /* not ended */
 	LIST_HEAD(, fs_file) files;       /* open */
 	LIST_HEAD(, fs_dir) dirs;         /* open */
+
+	/* watch.c, fill.c */
+	struct zk_watcher watcher;
+	struct fs_inode_queue held; /* by the kernel; longest unused first */
+	size_t n_held, n_in_use, n_evicting;
+	int64_t in_use_time; /* when it was last found out what is in use */
+	bool any_unwatched;  /* some directory has children that there was no room to watch */
+	uint64_t n_moves;    /* renames: paths from before are not to be relied on */
+	TAILQ_HEAD(, fs_fill) fills; /* that run */
+
+	/* notice.c */
+	TAILQ_HEAD(, fs_notices) notices; /* directories that are owed something */
+	size_t n_notices;
+	STAILQ_HEAD(, fs_eviction) evictions;
+	bool evicts_next;
+	struct fs_job *job;           /* that the notifier has, or NULL */
+	struct fs_notifier *notifier; /* NULL until it is mounted */
+
 	struct fs_mount_id mount_id;
 	bool any_interrupted; /* some request's caller had a signal */
 	bool answers;         /* the kernel has said hello */
@@ -81,6 +112,9 @@ __attribute__((format(printf, 2, 3))) void fs_problem(struct fs *fs, const char 
 
 /* Where there is no server, may what was last seen be served instead? */
 bool fs_may_serve_stale(const struct fs *fs);
+
+/* May what is watched be told without asking? */
+bool fs_may_tell_known(const struct fs *fs);
 
 /* The longest value for a znode at `path` that exists, or that a create is to make. */
 uint64_t fs_max_data(const struct fs *fs, const char *path, bool create);

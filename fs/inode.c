@@ -10,6 +10,8 @@
 
 #include "fs/cache.h"
 #include "fs/clock.h"
+#include "fs/list.h"
+#include "fs/names.h"
 #include "zk/acl.h"
 #include "zk/path.h"
 
@@ -54,8 +56,11 @@ struct fs_inode *fs_inode_new(
 	inode->nodeid = ++inodes->last_id;
 	inode->kind = kind;
 	inode->parent = parent ? fs_inode_ref(parent) : NULL;
+	if (parent)
+		LIST_INSERT_HEAD(&parent->children, inode, sibling);
 	inode->n_refs = 1;
 	LIST_INIT(&inode->files);
+	LIST_INIT(&inode->children);
 	HASH_ADD(by_id, inodes->by_id, nodeid, sizeof(inode->nodeid), inode);
 	link_name(inodes, inode);
 	inodes->n_inodes++;
@@ -66,7 +71,12 @@ static void inode_free(struct fs_inodes *inodes, struct fs_inode *inode)
 {
 	fs_inode_unlink(inodes, inode);
 	fs_cache_drop(inodes, inode);
+	fs_list_unref(inode->known_list);
+	fs_list_unref(inode->told_list);
+	fs_names_clear(&inode->gone);
 	HASH_DELETE(by_id, inodes->by_id, inode);
+	if (inode->parent)
+		LIST_REMOVE(inode, sibling);
 	inodes->n_inodes--;
 	zk_acl_free(inode->acl);
 	free(inode->name);
@@ -99,6 +109,7 @@ int fs_inodes_init(struct fs_inodes *inodes, const char *prefix)
 		return -ENOMEM;
 	}
 	inodes->root->exists = true;
+	inodes->root->told = true;
 	return 0;
 }
 
@@ -106,8 +117,10 @@ void fs_inodes_done(struct fs_inodes *inodes)
 {
 	struct fs_inode *inode, *next;
 
-	HASH_ITER (by_id, inodes->by_id, inode, next)
+	HASH_ITER (by_id, inodes->by_id, inode, next) {
+		inode->parent = NULL; /* which may be gone already */
 		inode_free(inodes, inode);
+	}
 	free(inodes->prefix);
 }
 
@@ -173,7 +186,9 @@ int fs_inode_move(
 		return -ENOMEM;
 	free(inode->name);
 	inode->name = key;
+	LIST_REMOVE(inode, sibling);
 	inode->parent = fs_inode_ref(parent);
+	LIST_INSERT_HEAD(&parent->children, inode, sibling);
 	link_name(inodes, inode);
 	fs_inode_unref(inodes, old_parent);
 	return 0;
@@ -230,6 +245,47 @@ char *fs_inode_child_path(
 	const struct fs_inodes *inodes, const struct fs_inode *parent, const char *name)
 {
 	return build_path(inodes, parent, name);
+}
+
+char *fs_inode_shown_path(const struct fs_inode *inode)
+{
+	const struct fs_inode *i;
+	size_t len = 0;
+	char *path, *end;
+
+	for (i = inode; i->parent; i = i->parent)
+		len += 1 + strlen(i->name->name);
+	path = malloc(len + 1);
+	if (!path)
+		return NULL;
+	end = path + len;
+	*end = '\0';
+	for (i = inode; i->parent; i = i->parent)
+		end = prepend_name(end, i->name->name);
+	if (len > 0)
+		memmove(path, path + 1, len);
+	return path;
+}
+
+struct fs_inode *fs_inode_by_path(struct fs_inodes *inodes, const char *path)
+{
+	size_t n_prefix = strlen(inodes->prefix);
+	struct fs_inode *inode = inodes->root;
+	char name[ZK_PATH_NAME_MAX + 1];
+
+	if (strncmp(path, inodes->prefix, n_prefix) != 0)
+		return NULL;
+	for (path += n_prefix; inode && *path == '/' && path[1];) {
+		size_t len = strcspn(++path, "/");
+
+		if (len > ZK_PATH_NAME_MAX)
+			return NULL;
+		memcpy(name, path, len);
+		name[len] = '\0';
+		inode = fs_inode_by_name(inodes, inode, name);
+		path += len;
+	}
+	return inode;
 }
 
 void fs_inode_grant(struct fs_inode *inode, pid_t tid, unsigned grants)

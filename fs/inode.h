@@ -11,8 +11,14 @@
 #include "fs/kind.h"
 #include "zk/stat.h"
 
+struct fs_children;
 struct fs_file;
+struct fs_fill;
 struct fs_list;
+struct fs_names;
+struct fs_notice;
+struct fs_notices;
+struct fs_refetch;
 struct zk_acl;
 struct zk_blob;
 
@@ -53,7 +59,11 @@ struct fs_inode {
 	unsigned n_refs;
 	bool linked;
 	bool exists;
-	bool removed; /* through this mount: what is still open on it is dropped silently */
+	bool removed;        /* through this mount: what is still open on it is dropped silently */
+	unsigned n_requests; /* of the kernel that hold a lock on it (request.h) */
+
+	LIST_HEAD(, fs_inode) children; /* those that refer to it */
+	LIST_ENTRY(fs_inode) sibling;
 
 	uint64_t shown_ino;  /* the number that the kernel was told */
 	struct zk_stat stat; /* last known, valid while it exists */
@@ -65,6 +75,31 @@ struct fs_inode {
 	struct fs_list *list;
 	size_t cached_bytes;
 	TAILQ_ENTRY(fs_inode) cache_link;
+
+	/* Is what is known of it what is there? (watch.h) */
+	bool watched;               /* a watch on its data is wanted; that holds a reference */
+	bool current;               /* stat, data and kind: the watch stands since they were read */
+	bool children_watched;      /* a watch on its children is wanted */
+	bool children_current;      /* list; of a file: that it has none */
+	bool evicting;              /* the kernel was asked to let go of it */
+	bool in_use;                /* and did not */
+	bool renew;                 /* it was renamed: what is found there now is nobody's change */
+	struct fs_refetch *refetch; /* that runs, or NULL */
+	struct fs_children *loading; /* its names are being asked for, or NULL */
+	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */
+	bool listed;                 /* in fs->held */
+	TAILQ_ENTRY(fs_inode) held_link;
+
+	/* What the kernel, and those who watch through it, were told last (notice.h). */
+	bool told; /* that it is there */
+	int64_t told_mzxid;
+	int32_t told_version;
+	/* Of a directory whose children are watched: the names last heard of, and those last told. */
+	struct fs_list *known_list, *told_list;
+	struct fs_names *gone;      /* names that have gone since the latter */
+	size_t n_unwatched;         /* children there was no room to watch */
+	struct fs_notice *notice;   /* more is to be told; or NULL */
+	struct fs_notices *notices; /* of a directory: what is to be told of it, or NULL */
 
 	/* What a request has just fetched may be used once more by the next request of the same
 	 * thread, within a moment: open(2) is LOOKUP and OPEN. */
@@ -82,6 +117,8 @@ struct fs_inode {
 	UT_hash_handle by_name;
 };
 
+TAILQ_HEAD(fs_inode_queue, fs_inode);
+
 struct fs_inodes {
 	struct fs_inode *by_id;
 	struct fs_inode *by_name;
@@ -90,7 +127,7 @@ struct fs_inodes {
 	size_t n_inodes;
 	char *prefix; /* path of the root in ZooKeeper: "" or "/chroot" */
 	size_t cached_bytes;
-	TAILQ_HEAD(, fs_inode) cached; /* least recently used first */
+	struct fs_inode_queue cached; /* least recently used first */
 };
 
 /* `prefix` is copied. 0 or -ENOMEM. */
@@ -122,6 +159,11 @@ char *fs_inode_path(const struct fs_inodes *inodes, const struct fs_inode *inode
 /* The same for a name in a directory (".data" is nothing special here). */
 char *fs_inode_child_path(
 	const struct fs_inodes *inodes, const struct fs_inode *parent, const char *name);
+
+/* Where it is below the root, as who uses the mount sees it, without a slash in front. malloc'ed. */
+char *fs_inode_shown_path(const struct fs_inode *inode);
+/* The inode that a znode's path leads to, or NULL. */
+struct fs_inode *fs_inode_by_path(struct fs_inodes *inodes, const char *path);
 
 void fs_inode_grant(struct fs_inode *inode, pid_t tid, unsigned grants);
 /* True, once, if the thread has this grant and it is fresh. */

@@ -23,8 +23,10 @@
 #include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/notice.h"
 #include "fs/proc.h"
 #include "fs/request.h"
+#include "fs/watch.h"
 #include "zk/blob.h"
 
 /* A reader keeps its snapshot this long whatever happens, and for as long as it reads on without a
@@ -105,11 +107,15 @@ void fs_op_read(
 	fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	struct fs_file *file = fs_file_of(fi);
+	struct fs_inode *inode = file->inode;
 
-	if (wants_refresh(file, size, (uint64_t)offset))
-		start_refresh(file->fs, req, file, size, (uint64_t)offset);
-	else
+	if (!wants_refresh(file, size, (uint64_t)offset))
 		reply_bytes(req, file, size, (uint64_t)offset);
+	else if (fs_entry_is_current(inode) && inode->has_data && fs_may_tell_known(file->fs)) {
+		fs_file_set_base(file, inode->data, &inode->stat);
+		reply_bytes(req, file, size, (uint64_t)offset);
+	} else
+		start_refresh(file->fs, req, file, size, (uint64_t)offset);
 }
 
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -169,6 +175,8 @@ static void start_commit(struct fs *fs, fuse_req_t req, struct fs_file *file, bo
 	flush->is_close = is_close;
 	flush->waiter.done = flush_committed;
 	flush->base.cancel = flush_cancel;
+	if (!is_close)
+		fs_request_hold(&flush->base, file->inode);
 	if (!fs_commit(file, &flush->waiter))
 		fs_request_fail(&flush->base, 0);
 }
@@ -215,7 +223,7 @@ static void file_end(struct fs_file *file)
 	/* A new file that never came to be has no name any more. */
 	if (!inode->exists && (inode->kind == FS_KIND_FILE || inode->kind == FS_KIND_DATA) &&
 		LIST_FIRST(&inode->files) == file && !LIST_NEXT(file, inode_link))
-		fs_inode_unlink(&file->fs->inodes, inode);
+		fs_watch_gone(file->fs, inode); /* who saw it come, sees it go */
 	fs_file_free(file);
 }
 
@@ -232,6 +240,8 @@ static void release_committed(struct fs_waiter *waiter, int r)
 			strerror(-r));
 		free(path);
 	}
+	if (r == 0)
+		fs_notice_closed_late(file->fs, file->inode);
 	free(release);
 	file_end(file);
 }

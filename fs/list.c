@@ -40,3 +40,33 @@ struct fs_list *fs_list_unref(struct fs_list *list)
 		free(list);
 	return NULL;
 }
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void fs_list_sort(struct fs_list *list)
+{
+	qsort(list->names, list->n_names, sizeof(char *), compare);
+}
+
+bool fs_list_has(const struct fs_list *list, const char *name)
+{
+	return bsearch(&name, list->names, list->n_names, sizeof(char *), compare) != NULL;
+}
+
+void fs_list_each_only_in(const struct fs_list *a, const struct fs_list *b,
+	void (*fn)(void *userdata, const char *name), void *userdata)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < a->n_names; i++) {
+		int order = -1;
+
+		while (j < b->n_names && (order = strcmp(b->names[j], a->names[i])) < 0)
+			j++;
+		if (j == b->n_names || order != 0)
+			fn(userdata, a->names[i]);
+	}
+}

@@ -7,18 +7,26 @@
 
 #include "fs/access.h"
 #include "fs/attr.h"
+#include "fs/children.h"
 #include "fs/container.h"
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/file.h"
+#include "fs/fill.h"
 #include "fs/fs.h"
+#include "fs/list.h"
 #include "fs/request.h"
+#include "fs/watch.h"
 #include "zk/path.h"
 
 struct lookup {
 	struct fs_request base;
 	struct fs_fetch fetch;
 	struct fs_inode *dir; /* a reference */
+	/* A directory is filled, if it is small, before its entry is given out. */
+	struct fs_inode *found; /* a reference, or NULL */
+	struct fs_waiter waiter;
+	bool fills; /* waits for that, and not for the names in it */
 	char name[ZK_PATH_NAME_MAX + 1];
 };
 
@@ -27,6 +35,7 @@ static void lookup_free(struct fs_request *request)
 	struct lookup *lookup = (struct lookup *)request;
 
 	fs_fetch_done(&lookup->fetch);
+	fs_inode_unref(&request->fs->inodes, lookup->found);
 	fs_inode_unref(&request->fs->inodes, lookup->dir);
 }
 
@@ -46,37 +55,92 @@ static void reply_absent(struct lookup *lookup)
 		return;
 	}
 	if (inode)
-		fs_inode_unlink(&fs->inodes, inode);
+		fs_watch_gone(fs, inode);
 	fs_reply_error(&lookup->base, -ENOENT);
 }
 
-static void reply_found(struct lookup *lookup)
+/* The directory is as full as it gets. */
+static void filled(struct fs_waiter *waiter, int r)
+{
+	struct lookup *lookup = fs_container_of(waiter, struct lookup, waiter);
+
+	fs_entry_reply_given(&lookup->base, lookup->found);
+	fs_request_end(&lookup->base);
+}
+
+/* The names in the directory are known, or cannot be. */
+static void children_known(struct fs_waiter *waiter, int r)
+{
+	struct lookup *lookup = fs_container_of(waiter, struct lookup, waiter);
+
+	lookup->fills = true;
+	lookup->waiter.done = filled;
+	if (!fs_fill_wait(lookup->found, &lookup->waiter))
+		filled(&lookup->waiter, 0);
+}
+
+static void cancel_filling(struct fs_request *request)
+{
+	struct lookup *lookup = (struct lookup *)request;
+
+	if (lookup->fills)
+		fs_fill_cancel(lookup->found, &lookup->waiter);
+	else
+		fs_children_cancel(lookup->found, &lookup->waiter);
+	fs_entry_forget(request->fs, lookup->found, 1);
+	fs_request_end(request);
+}
+
+/* Replies when the directory is filled. False: it was. */
+static bool reply_when_filled(struct lookup *lookup, struct fs_inode *inode)
+{
+	struct fs *fs = lookup->base.fs;
+
+	if (!lookup->base.req || inode->kind != FS_KIND_DIR || inode->children_current)
+		return false;
+	fs_entry_given(fs, inode); /* it is filled because it is held */
+	lookup->found = fs_inode_ref(inode);
+	lookup->waiter.done = children_known;
+	lookup->base.cancel = cancel_filling;
+	if (!inode->loading || fs_children_load(fs, inode, &lookup->waiter) < 0)
+		filled(&lookup->waiter, 0);
+	return true;
+}
+
+/* False: the request goes on, or has ended. */
+static bool reply_found(struct lookup *lookup)
 {
 	struct fs *fs = lookup->base.fs;
 	enum fs_kind kind = lookup->fetch.kind;
 	struct fs_inode *inode;
+	bool goes_on;
 
 	if (is_data_name(lookup)) {
 		if (kind != FS_KIND_DIR) {
 			fs_reply_error(&lookup->base, -ESTALE);
-			return;
+			return true;
 		}
 		if (lookup->dir->linked && lookup->dir->stat.czxid == lookup->fetch.stat.czxid)
 			fs_entry_update(fs, lookup->dir, &lookup->fetch);
 		if (lookup->fetch.stat.data_length == 0) {
 			reply_absent(lookup);
-			return;
+			return true;
 		}
 		kind = FS_KIND_DATA;
+		lookup->fetch.watch = false; /* the directory has taken it */
 	}
 	inode = fs_entry_bind(fs, lookup->dir, lookup->name, kind, &lookup->fetch);
 	if (!inode) {
 		fs_reply_error(&lookup->base, -ENOMEM);
-		return;
+		return true;
 	}
-	fs_inode_grant(inode, lookup->base.tid, FS_GRANT_OPEN | FS_GRANT_ATTR);
-	fs_entry_reply(&lookup->base, inode);
+	goes_on = reply_when_filled(lookup, inode);
+	if (!goes_on) {
+		fs_inode_grant(inode, lookup->base.tid, FS_GRANT_OPEN | FS_GRANT_ATTR);
+		fs_entry_reply(&lookup->base, inode);
+	}
 	fs_inode_unref(&fs->inodes, inode);
+	return !goes_on;
 }
 
 /* The connection is lost, but we have seen it before. */
@@ -95,13 +159,23 @@ static void lookup_fetched(struct fs_fetch *fetch, int r)
 {
 	struct lookup *lookup = fs_container_of(fetch, struct lookup, fetch);
 
-	if (r == 0)
-		reply_found(lookup);
-	else if (r == -ENOENT)
+	if (r == 0 && !reply_found(lookup))
+		return;
+	if (r == -ENOENT)
 		reply_absent(lookup);
-	else if (r != -ENOTCONN || !reply_stale(lookup))
+	else if (r < 0 && (r != -ENOTCONN || !reply_stale(lookup)))
 		fs_reply_error(&lookup->base, r == -ENOTCONN ? -ETIMEDOUT : r);
 	fs_request_end(&lookup->base);
+}
+
+static void reply_entry(struct fs *fs, fuse_req_t req, struct fs_inode *inode)
+{
+	struct fuse_entry_param entry;
+
+	fs_entry_fill(fs, inode, &entry);
+	fs_entry_given(fs, inode);
+	if (fuse_reply_entry(req, &entry) < 0)
+		fs_entry_forget(fs, inode, 1);
 }
 
 /* .zkfs and what is in it. */
@@ -109,7 +183,6 @@ static void lookup_control(struct fs *fs, fuse_req_t req, struct fs_inode *dir, 
 {
 	bool in_control_dir = dir->kind == FS_KIND_CONTROL_DIR;
 	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, dir, name);
-	struct fuse_entry_param entry;
 
 	if (in_control_dir && strcmp(name, FS_STATUS_NAME) != 0) {
 		fuse_reply_err(req, ENOENT);
@@ -124,10 +197,7 @@ static void lookup_control(struct fs *fs, fuse_req_t req, struct fs_inode *dir, 
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	fs_entry_fill(fs, inode, &entry);
-	inode->n_lookups++;
-	if (fuse_reply_entry(req, &entry) < 0)
-		inode->n_lookups--;
+	reply_entry(fs, req, inode);
 	fs_inode_unref(&fs->inodes, inode);
 }
 
@@ -149,6 +219,30 @@ static bool lookup_special(struct fs *fs, fuse_req_t req, struct fs_inode *dir, 
 	return r < 0;
 }
 
+/* What is watched needs no question. True: it was answered. */
+static bool lookup_known(struct fs *fs, fuse_req_t req, struct fs_inode *dir, const char *name)
+{
+	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, dir, name);
+	struct fuse_entry_param absent = { 0 };
+
+	if (!fs_may_tell_known(fs))
+		return false;
+	if (inode && inode->exists && fs_entry_is_current(inode) &&
+		(inode->kind != FS_KIND_DIR || inode->children_current)) {
+		fs_inode_ref(inode);
+		reply_entry(fs, req, inode);
+		fs_inode_unref(&fs->inodes, inode);
+		return true;
+	}
+	if (inode || !dir->children_current || strcmp(name, FS_DATA_NAME) == 0 ||
+		fs_list_has(dir->known_list, name))
+		return false;
+	if (!dir->notices)
+		absent.entry_timeout = FS_ENTRY_CERTAIN_TIMEOUT;
+	fuse_reply_entry(req, &absent);
+	return true;
+}
+
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -156,17 +250,19 @@ void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct lookup *lookup;
 	int r;
 
-	if (!dir || lookup_special(fs, req, dir, name))
+	if (!dir || lookup_special(fs, req, dir, name) || lookup_known(fs, req, dir, name))
 		return;
 	lookup = fs_request_new(fs, req, sizeof(*lookup), lookup_free);
 	if (!lookup)
 		return;
 	lookup->dir = fs_inode_ref(dir);
+	fs_request_hold(&lookup->base, dir);
 	strcpy(lookup->name, name);
 	known = fs_inode_by_name(&fs->inodes, dir, name);
 	if (known)
 		fs_entry_prepare_fetch(fs, known, &lookup->fetch);
 	lookup->fetch.fs = fs;
+	lookup->fetch.watch = true;
 	lookup->fetch.flags |= ZK_OP_SINCE_OUTAGE;
 	lookup->fetch.is_root = is_data_name(lookup) && !dir->parent;
 	lookup->fetch.known = NULL; /* it may go before the answer comes */
@@ -187,7 +283,7 @@ void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
 	struct fs_inode *inode = fs_inode_by_id(&fs->inodes, ino);
 
 	if (inode && inode->parent)
-		fs_inode_forget(&fs->inodes, inode, n_lookups);
+		fs_entry_forget(fs, inode, n_lookups);
 	fuse_reply_none(req);
 }
 
@@ -199,7 +295,7 @@ void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *f
 		struct fs_inode *inode = fs_inode_by_id(&fs->inodes, forgets[i].ino);
 
 		if (inode && inode->parent)
-			fs_inode_forget(&fs->inodes, inode, forgets[i].nlookup);
+			fs_entry_forget(fs, inode, forgets[i].nlookup);
 	}
 	fuse_reply_none(req);
 }
@@ -223,7 +319,7 @@ static void reply_attr(struct fs *fs, fuse_req_t req, struct fs_inode *inode)
 	struct stat st;
 
 	fs_attr_show(fs, inode, &st);
-	fuse_reply_attr(req, &st, 0);
+	fuse_reply_attr(req, &st, fs_entry_is_certain(inode) ? FS_ENTRY_CERTAIN_TIMEOUT : 0);
 }
 
 static void getattr_fetched(struct fs_fetch *fetch, int r)
@@ -269,6 +365,7 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!inode || getattr_of_writer(fs, req, inode, fi))
 		return;
 	if (!inode->exists || inode->removed ||
+		(inode->linked && fs_entry_is_current(inode) && fs_may_tell_known(fs)) ||
 		fs_inode_take_grant(inode, fuse_req_ctx(req)->pid, FS_GRANT_ATTR)) {
 		reply_attr(fs, req, inode);
 		return;

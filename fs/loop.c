@@ -15,22 +15,28 @@
 
 #include "fs/clock.h"
 #include "fs/log.h"
+#include "fs/notifier.h"
 #include "zk/client.h"
 
-enum { SOURCE_SIGNAL, SOURCE_CLIENT, SOURCE_SESSION };
+enum { SOURCE_SIGNAL, SOURCE_CLIENT, SOURCE_SESSION, SOURCE_NOTIFIER, SOURCE_MOUNTS, N_SOURCES };
+
+static int add_events(struct fs_loop *loop, int fd, uint32_t events, uint32_t source)
+{
+	struct epoll_event event = { .events = events, .data.u32 = source };
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
 
 static int add_source(struct fs_loop *loop, int fd, uint32_t source)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u32 = source };
-
-	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return add_events(loop, fd, EPOLLIN, source);
 }
 
 int fs_loop_init(struct fs_loop *loop)
 {
 	sigset_t signals;
 
-	*loop = (struct fs_loop){ .epoll_fd = -1, .signal_fd = -1 };
+	*loop = (struct fs_loop){ .epoll_fd = -1, .signal_fd = -1, .mounts_fd = -1 };
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
@@ -55,6 +61,8 @@ void fs_loop_done(struct fs_loop *loop)
 
 	if (loop->signal_fd >= 0)
 		close(loop->signal_fd);
+	if (loop->mounts_fd >= 0)
+		close(loop->mounts_fd);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
 	if (buffer)
@@ -76,6 +84,18 @@ int fs_loop_add_session(struct fs_loop *loop, struct fuse_session *session)
 		return -errno;
 	loop->session = session;
 	return add_source(loop, fd, SOURCE_SESSION);
+}
+
+int fs_loop_add_notifier(struct fs_loop *loop, const struct fs_notifier *notifier)
+{
+	int r = add_source(loop, fs_notifier_fd(notifier), SOURCE_NOTIFIER);
+
+	if (r < 0)
+		return r;
+	loop->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (loop->mounts_fd < 0)
+		return -errno;
+	return add_events(loop, loop->mounts_fd, EPOLLPRI, SOURCE_MOUNTS);
 }
 
 static void take_signal(struct fs_loop *loop)
@@ -123,8 +143,8 @@ static int timeout_until(int64_t deadline)
 
 bool fs_loop_turn(struct fs_loop *loop, int64_t deadline)
 {
-	struct epoll_event events[3];
-	int n = epoll_wait(loop->epoll_fd, events, 3, timeout_until(deadline));
+	struct epoll_event events[N_SOURCES];
+	int n = epoll_wait(loop->epoll_fd, events, N_SOURCES, timeout_until(deadline));
 
 	for (int i = 0; i < n; i++) {
 		switch (events[i].data.u32) {
@@ -137,6 +157,11 @@ bool fs_loop_turn(struct fs_loop *loop, int64_t deadline)
 		case SOURCE_SESSION:
 			if (!loop->ended)
 				take_request(loop);
+			break;
+		case SOURCE_NOTIFIER:
+			break; /* the caller looks after it */
+		case SOURCE_MOUNTS:
+			loop->mounts_changed = true;
 			break;
 		}
 	}

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fs_notifier;
 struct fuse_session;
 struct zk_client;
 
@@ -16,6 +17,8 @@ struct fs_loop {
 	int signal_fd;
 	struct zk_client *zk;
 	struct fuse_session *session; /* NULL until fs_loop_add_session */
+	int mounts_fd;                /* /proc/self/mountinfo */
+	bool mounts_changed;          /* since the caller has set it to false */
 	void *buffer;                 /* a struct fuse_buf, for requests */
 	bool ended;                   /* a signal came, or the file system was unmounted */
 	int signal;                   /* the signal, or 0 */
@@ -28,6 +31,9 @@ void fs_loop_done(struct fs_loop *loop);
 
 int fs_loop_add_client(struct fs_loop *loop, struct zk_client *zk);
 int fs_loop_add_session(struct fs_loop *loop, struct fuse_session *session);
+
+/* Wakes up for jobs that are done, and for changes of the mounts. */
+int fs_loop_add_notifier(struct fs_loop *loop, const struct fs_notifier *notifier);
 
 /* Waits for events, at most until `deadline` (fs_clock_now(); INT64_MAX: for ever), and handles
  * them. False: the deadline has passed. */

@@ -16,12 +16,16 @@
 
 #include "fs/clock.h"
 #include "fs/daemon.h"
+#include "fs/fill.h"
 #include "fs/fs.h"
 #include "fs/log.h"
 #include "fs/loop.h"
 #include "fs/mountpoint.h"
+#include "fs/notice.h"
+#include "fs/notifier.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/watch.h"
 #include "zk/client.h"
 #include "zk/hosts.h"
 #include "zk/op.h"
@@ -80,6 +84,7 @@ static int connect_client(struct zkfs *zkfs)
 		.auth = options->auth,
 		.session_timeout_ms = options->session_timeout_ms,
 		.op_timeout_ms = options->op_timeout_ms,
+		.watches_max = options->watches,
 		.packet_max = fs_packet_max(options),
 		.debug = log_debug,
 	};
@@ -148,7 +153,16 @@ static int mount(struct zkfs *zkfs)
 		return fail(zkfs, strerror(-r));
 	while (!zkfs->fs.answers && !zkfs->loop.ended)
 		fs_loop_turn(&zkfs->loop, INT64_MAX);
-	return zkfs->loop.ended ? -1 : 0;
+	if (zkfs->loop.ended)
+		return -1;
+	r = fs_notifier_new(zkfs->options.mountpoint, &zkfs->fs.mount_id, zkfs->fs.session,
+		zkfs->options.events, &zkfs->fs.notifier);
+	if (r == 0)
+		r = fs_loop_add_notifier(&zkfs->loop, zkfs->fs.notifier);
+	if (r < 0)
+		return fail(zkfs, strerror(-r));
+	fs_watch_init(&zkfs->fs);
+	return 0;
 }
 
 /* Tells the log when the session comes and goes. */
@@ -167,6 +181,26 @@ static void log_session(const struct zkfs *zkfs, bool *was_connected)
 		fs_log(FS_LOG_WARNING, "connection lost");
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What the events of one turn of the loop have made possible. */
+static void after_turn(struct zkfs *zkfs)
+{
+	struct fs *fs = &zkfs->fs;
+	struct fs_job *job = fs->job ? fs_notifier_take(fs->notifier) : NULL;
+
+	if (job)
+		fs_notice_done(fs, job);
+	if (zkfs->loop.mounts_changed && !fs_mount_id_is_there(&fs->mount_id))
+		fs_notifier_let_go(fs->notifier);
+	zkfs->loop.mounts_changed = false;
+	fs_watch_make_room(fs);
+	fs_notices_run(fs);
+}
+
 static void serve(struct zkfs *zkfs)
 {
 	bool was_connected = true;
@@ -174,10 +208,22 @@ static void serve(struct zkfs *zkfs)
 
 	while (!zkfs->loop.ended) {
 		fs_loop_turn(&zkfs->loop, deadline);
-		deadline = INT64_MAX;
+		after_turn(zkfs);
+		deadline = fs_fill_run(&zkfs->fs);
 		if (fs_requests_check(&zkfs->fs))
-			deadline = fs_clock_now() + SIGNAL_CHECK_NS;
+			deadline = sooner(deadline, fs_clock_now() + SIGNAL_CHECK_NS);
 		log_session(zkfs, &was_connected);
+	}
+}
+
+/* Its system calls need our answers, so that it can come to an end. */
+static void end_notifier(struct zkfs *zkfs, int64_t deadline)
+{
+	struct fs *fs = &zkfs->fs;
+
+	while (fs->job && fs_clock_now() < deadline && !fs_notifier_take(fs->notifier)) {
+		fs_loop_turn(&zkfs->loop, deadline);
+		fs_loop_drain(&zkfs->loop);
 	}
 }
 
@@ -188,9 +234,11 @@ static void unmount(struct zkfs *zkfs)
 
 	if (zkfs->loop.signal != 0)
 		fs_loop_drain(&zkfs->loop);
+	end_notifier(zkfs, deadline);
 	fuse_session_exit(zkfs->fs.session);
 	if (zkfs->mounted)
 		fuse_session_unmount(zkfs->fs.session);
+	zkfs->fs.notifier = fs_notifier_free(zkfs->fs.notifier);
 	fs_close_files(&zkfs->fs, zkfs->loop.signal != 0);
 	while (fs_is_committing(&zkfs->fs) && fs_loop_turn(&zkfs->loop, deadline))
 		;

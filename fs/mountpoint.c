@@ -171,18 +171,15 @@ int fs_mount_id_of(const char *mountpoint, struct fs_mount_id *id)
 	return r;
 }
 
-bool fs_mount_id_is_same(const struct fs_mount_id *id, pid_t tid, int mount)
+/* Does a process, as /proc/PID/mountinfo tells it, see this mount of the file system? */
+static bool is_listed(const char *mountinfo, int mount, const struct fs_mount_id *id)
 {
+	FILE *mounts = fopen(mountinfo, "re");
 	char *line = NULL, path[PATH_MAX];
 	struct fs_mount_id found;
 	bool is_same = false;
-	FILE *mounts;
 	size_t size = 0;
 
-	if (mount == id->mount)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)tid);
-	mounts = fopen(path, "re");
 	while (mounts && !is_same && getline(&line, &size, mounts) > 0)
 		is_same = parse_mount(line, &found, path) && found.mount == mount &&
 			  found.major == id->major && found.minor == id->minor;
@@ -190,4 +187,19 @@ bool fs_mount_id_is_same(const struct fs_mount_id *id, pid_t tid, int mount)
 	if (mounts)
 		fclose(mounts);
 	return is_same;
+}
+
+bool fs_mount_id_is_there(const struct fs_mount_id *id)
+{
+	return is_listed("/proc/self/mountinfo", id->mount, id);
+}
+
+bool fs_mount_id_is_same(const struct fs_mount_id *id, pid_t tid, int mount)
+{
+	char path[64];
+
+	if (mount == id->mount)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)tid);
+	return is_listed(path, mount, id);
 }

@@ -13,6 +13,9 @@ struct fs_mount_id {
 /* That of what was mounted last at a mountpoint. 0 or -ENOENT. */
 int fs_mount_id_of(const char *mountpoint, struct fs_mount_id *id);
 
+/* Is it mounted still, where it was? */
+bool fs_mount_id_is_there(const struct fs_mount_id *id);
+
 /* Is `mount`, as the process `tid` numbers its mounts, one of the same file system? */
 bool fs_mount_id_is_same(const struct fs_mount_id *id, pid_t tid, int mount);
 

@@ -19,7 +19,9 @@
 #include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/notice.h"
 #include "fs/request.h"
+#include "fs/watch.h"
 #include "zk/acl.h"
 #include "zk/blob.h"
 #include "zk/path.h"
@@ -75,11 +77,12 @@ static bool reply_file(struct open *open, struct fs_file *file)
 	open->fi.direct_io = 1;
 	open->fi.noflush = file->mode == FS_FILE_READ;
 	if (is_create(open)) {
+		open->inode->told = true; /* the kernel tells it by itself */
 		fs_entry_fill(fs, open->inode, &entry);
-		open->inode->n_lookups++;
+		fs_entry_given(fs, open->inode);
 		r = fuse_reply_create(open->base.req, &entry, &open->fi);
 		if (r < 0)
-			open->inode->n_lookups--;
+			fs_entry_forget(fs, open->inode, 1);
 	} else {
 		r = fuse_reply_open(open->base.req, &open->fi);
 	}
@@ -272,7 +275,11 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	open->inode = fs_inode_ref(inode);
 	open->fi = *fi;
-	fresh = !want_sync && fs_inode_take_grant(inode, open->base.tid, FS_GRANT_OPEN) &&
+	if (fi->flags & O_TRUNC)
+		fs_request_hold(&open->base, inode);
+	fresh = !want_sync &&
+		((fs_entry_is_current(inode) && fs_may_tell_known(fs)) ||
+			fs_inode_take_grant(inode, open->base.tid, FS_GRANT_OPEN)) &&
 		(inode->has_data || inode->unreadable || is_replace(open));
 	if (fresh)
 		take_cached(open);
@@ -287,7 +294,7 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* CREATE: the file exists now, with the state in fetch, or was just made. */
-static void created(struct open *open, const struct fs_fetch *fetch, bool fresh)
+static void created(struct open *open, struct fs_fetch *fetch, bool fresh)
 {
 	struct fs *fs = open->base.fs;
 
@@ -295,9 +302,12 @@ static void created(struct open *open, const struct fs_fetch *fetch, bool fresh)
 	if (!open->inode) {
 		fs_request_fail(&open->base, -ENOMEM);
 	} else if (open->is_mknod) {
+		fs_notice_local(open->inode);
 		fs_entry_reply(&open->base, open->inode);
 		fs_request_end(&open->base);
 	} else {
+		if (fresh)
+			fs_notice_local(open->inode);
 		take_cached(open);
 		finish(open, fresh);
 	}
@@ -324,6 +334,7 @@ static void open_existing(struct open *open)
 	int r;
 
 	open->fetch.fs = open->base.fs;
+	open->fetch.watch = true;
 	open->fetch.opp = &open->base.op;
 	open->fetch.done = existing_fetched;
 	r = fs_fetch_start(&open->fetch, FS_FETCH_DATA, path);
@@ -371,7 +382,7 @@ static void create_later(struct open *open, enum fs_kind kind)
 	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, open->dir, open->name);
 
 	if (inode && inode->exists) {
-		fs_inode_unlink(&fs->inodes, inode);
+		fs_watch_gone(fs, inode);
 		inode = NULL;
 	}
 	open->inode = inode ? fs_inode_ref(inode)
@@ -418,6 +429,7 @@ static void start_create(struct fs *fs, fuse_req_t req, struct fs_inode *dir, co
 	if (!open)
 		return;
 	open->dir = fs_inode_ref(dir);
+	fs_request_hold(&open->base, dir);
 	open->path = fs_inode_child_path(&fs->inodes, dir, name);
 	open->is_mknod = !fi;
 	if (fi)

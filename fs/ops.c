@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "fs/echo.h"
 #include "fs/fs.h"
 #include "fs/options.h"
 
@@ -43,17 +44,61 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = 1024;
 }
 
+/* What may come from the notifier as well as from a user. */
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(fs_echo_is(req) ? fs_echo_lookup : fs_op_lookup)(req, parent, name);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(fs_echo_is(req) ? fs_echo_getattr : fs_op_getattr)(req, ino, fi);
+}
+
+static void op_setattr(
+	fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+	(fs_echo_is(req) ? fs_echo_setattr : fs_op_setattr)(req, ino, attr, to_set, fi);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(fs_echo_is(req) ? fs_echo_open : fs_op_open)(req, ino, fi);
+}
+
+static void op_create(
+	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	(fs_echo_is(req) ? fs_echo_create : fs_op_create)(req, parent, name, mode, fi);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	(fs_echo_is(req) ? fs_echo_mkdir : fs_op_mkdir)(req, parent, name, mode);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(fs_echo_is(req) ? fs_echo_remove : fs_op_unlink)(req, parent, name);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(fs_echo_is(req) ? fs_echo_remove : fs_op_rmdir)(req, parent, name);
+}
+
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = init,
-	.lookup = fs_op_lookup,
+	.lookup = op_lookup,
 	.forget = fs_op_forget,
 	.forget_multi = fs_op_forget_multi,
-	.getattr = fs_op_getattr,
-	.setattr = fs_op_setattr,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
 	.access = fs_op_access,
 	.statfs = fs_op_statfs,
-	.open = fs_op_open,
-	.create = fs_op_create,
+	.open = op_open,
+	.create = op_create,
 	.mknod = fs_op_mknod,
 	.read = fs_op_read,
 	.write = fs_op_write,
@@ -65,9 +110,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.readdirplus = fs_op_readdirplus,
 	.releasedir = fs_op_releasedir,
 	.fsyncdir = fs_op_fsyncdir,
-	.mkdir = fs_op_mkdir,
-	.unlink = fs_op_unlink,
-	.rmdir = fs_op_rmdir,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
 	.symlink = fs_op_symlink,
 	.link = fs_op_link,
 	.rename = fs_op_rename,

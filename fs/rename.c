@@ -25,9 +25,12 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/mark.h"
+#include "fs/names.h"
+#include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
 #include "fs/tree.h"
+#include "fs/watch.h"
 #include "zk/client.h"
 #include "zk/path.h"
 
@@ -260,17 +263,28 @@ static void move_inodes(struct rename *rename)
 		fs_inode_ref(target);
 	if (target && !rename->exchange)
 		target->removed = true;
-	if (target)
+	fs_watch_moving(fs, from->inode);
+	if (target && rename->exchange)
+		fs_watch_moving(fs, target);
+	if (target && !rename->exchange)
+		fs_notice_removed_here(target);
+	if (target && !rename->exchange)
+		fs_watch_gone(fs, target);
+	else if (target)
 		fs_inode_unlink(&fs->inodes, target);
+	fs_names_add(&from->dir->gone, from->name);
 	if (from->inode->linked &&
 		fs_inode_move(&fs->inodes, from->inode, to->dir, to->name) == 0) {
 		if (from->is_data || to->is_data)
 			from->inode->kind = to->is_data ? FS_KIND_DATA : FS_KIND_FILE;
 		expect_anew(fs, from->inode);
+		fs_watch_moved(fs, from->inode);
 	}
 	if (target && rename->exchange &&
-		fs_inode_move(&fs->inodes, target, from->dir, from->name) == 0)
+		fs_inode_move(&fs->inodes, target, from->dir, from->name) == 0) {
 		expect_anew(fs, target);
+		fs_watch_moved(fs, target);
+	}
 	fs_inode_unref(&fs->inodes, target);
 }
 
@@ -284,6 +298,7 @@ static void moved_seen(void *userdata, int r, const struct zk_reply *reply)
 	rename->base.op = NULL;
 	if (r == 0 && inode->linked) {
 		inode->stat = reply->stat;
+		fs_notice_local(inode);
 		LIST_FOREACH (file, &inode->files, inode_link)
 			file->base_stat = reply->stat;
 	}
@@ -493,6 +508,8 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	rename = fs_request_new(fs, req, sizeof(*rename), rename_free);
 	if (!rename)
 		return;
+	fs_request_hold(&rename->base, from);
+	fs_request_hold(&rename->base, to);
 	rename->exchange = flags & RENAME_EXCHANGE;
 	rename->no_replace = flags & RENAME_NOREPLACE;
 	rename->deadline = fs_clock_now() + fs->options->op_timeout_ms * FS_MS;

@@ -79,9 +79,19 @@ void *fs_request_new(struct fs *fs, fuse_req_t req, size_t size, void (*free)(st
 	return request;
 }
 
+void fs_request_hold(struct fs_request *request, struct fs_inode *inode)
+{
+	request->held[request->held[0] ? 1 : 0] = fs_inode_ref(inode);
+	inode->n_requests++;
+}
+
 void fs_request_end(struct fs_request *request)
 {
 	LIST_REMOVE(request, link);
+	for (int i = 0; i < 2 && request->held[i]; i++) {
+		request->held[i]->n_requests--;
+		fs_inode_unref(&request->fs->inodes, request->held[i]);
+	}
 	if (request->free)
 		request->free(request);
 	free(request);

@@ -34,6 +34,7 @@ struct fs_request {
 	void (*free)(struct fs_request *);
 	/* Where it waits for something else than `op`: takes that back; NULL: it goes on. */
 	void (*cancel)(struct fs_request *);
+	struct fs_inode *held[2]; /* references; see fs_request_hold */
 	LIST_ENTRY(fs_request) link;
 };
 
@@ -44,6 +45,10 @@ void *fs_request_new(struct fs *fs, fuse_req_t req, size_t size, void (*free)(st
 
 /* The same for what zkfs asks on its own account: there is nobody to reply to. NULL on -ENOMEM. */
 void *fs_request_new_internal(struct fs *fs, size_t size, void (*free)(struct fs_request *));
+
+/* The kernel holds a lock of the inode until it is answered (of two at most): the notifier keeps
+ * away from it until the request is over. */
+void fs_request_hold(struct fs_request *request, struct fs_inode *inode);
 
 /* The request is over; it must have been replied to. */
 void fs_request_end(struct fs_request *request);

@@ -19,6 +19,7 @@
 #include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
 #include "zk/blob.h"
@@ -53,7 +54,7 @@ static void reply_attr(fuse_req_t req, struct fs *fs, struct fs_inode *inode)
 	struct stat st;
 
 	fs_attr_show(fs, inode, &st);
-	fuse_reply_attr(req, &st, 0);
+	fuse_reply_attr(req, &st, fs_entry_is_certain(inode) ? FS_ENTRY_CERTAIN_TIMEOUT : 0);
 }
 
 static void start_fetch(struct setattr *setattr);
@@ -71,6 +72,7 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 	}
 	if (r == 0) {
 		inode->stat = reply->stat;
+		fs_notice_local(inode);
 		fs_cache_put_data(&fs->inodes, inode, setattr->content);
 	}
 	if (r == 0 && setattr->base.req) {
@@ -136,6 +138,7 @@ static void rewrite(
 	if (!setattr)
 		return;
 	setattr->inode = fs_inode_ref(inode);
+	fs_request_hold(&setattr->base, inode);
 	setattr->resize = resize;
 	setattr->size = size;
 	setattr->deadline = fs_clock_now() + fs->options->op_timeout_ms * FS_MS;

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The children of a directory, one question each. */
+#include "fs/fill.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/children.h"
+#include "fs/clock.h"
+#include "fs/container.h"
+#include "fs/dir.h"
+#include "fs/entry.h"
+#include "fs/fs.h"
+#include "fs/list.h"
+#include "fs/notice.h"
+#include "fs/request.h"
+#include "fs/watch.h"
+#include "zk/path.h"
+
+#define WINDOW 256
+
+/* Up to here a directory is small. */
+#define SMALL 128
+
+/* How long a large one is left in peace. */
+#define PEACE_NS (20 * FS_MS)
+
+struct fs_fill {
+	struct fs_inode *dir; /* a reference */
+	struct fs_list *list;
+	size_t position;
+	size_t n_asked; /* and not answered */
+	size_t n_unwatched;
+	bool stepping;
+	int64_t due; /* INT64_MAX: not before who lists it has ended; 0: it runs */
+	struct fs_waiters waiters;
+	TAILQ_ENTRY(fs_fill) link; /* of fs->fills */
+};
+
+/* One child that is asked for. */
+struct probe {
+	struct fs_request base;
+	struct fs_fetch fetch;
+	struct fs_inode *dir; /* a reference */
+	bool is_arrival;
+	char name[ZK_PATH_NAME_MAX + 1];
+};
+
+static void step(struct fs *fs, struct fs_fill *fill);
+
+static void probe_free(struct fs_request *request)
+{
+	struct probe *probe = (struct probe *)request;
+
+	fs_fetch_done(&probe->fetch);
+	fs_inode_unref(&request->fs->inodes, probe->dir);
+}
+
+static bool is_pending(const struct fs_inode *inode)
+{
+	return inode && !inode->exists;
+}
+
+static void bind(struct probe *probe)
+{
+	struct fs *fs = probe->base.fs;
+	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, probe->dir, probe->name);
+
+	if (!probe->dir->linked || is_pending(inode))
+		return; /* a writer here has the name, and will learn of the other itself */
+	inode = fs_entry_bind(fs, probe->dir, probe->name, probe->fetch.kind, &probe->fetch);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+static void probed(struct fs_fetch *fetch, int r)
+{
+	struct probe *probe = fs_container_of(fetch, struct probe, fetch);
+	struct fs *fs = probe->base.fs;
+	struct fs_inode *dir = fs_inode_ref(probe->dir);
+	struct fs_fill *fill = dir->fill;
+	bool is_arrival = probe->is_arrival;
+
+	if (r == 0)
+		bind(probe);
+	fs_request_end(&probe->base);
+	if (is_arrival) {
+		fs_notice_arrived(fs, dir);
+	} else if (fill) {
+		fill->n_asked--;
+		step(fs, fill);
+	}
+	fs_inode_unref(&fs->inodes, dir);
+}
+
+static int ask(struct fs *fs, struct fs_inode *dir, const char *name, bool is_arrival)
+{
+	struct probe *probe = fs_request_new_internal(fs, sizeof(*probe), probe_free);
+	int r;
+
+	if (!probe)
+		return -ENOMEM;
+	probe->dir = fs_inode_ref(dir);
+	probe->is_arrival = is_arrival;
+	strcpy(probe->name, name);
+	probe->fetch = (struct fs_fetch){
+		.fs = fs, .watch = true, .opp = &probe->base.op, .done = probed
+	};
+	r = fs_fetch_start(
+		&probe->fetch, FS_FETCH_STAT, fs_inode_child_path(&fs->inodes, dir, name));
+	if (r < 0)
+		fs_request_end(&probe->base);
+	return r;
+}
+
+void fs_fill_arrival(struct fs *fs, struct fs_inode *dir, const char *name)
+{
+	if (ask(fs, dir, name, true) == 0)
+		fs_notice_arrives(fs, dir);
+}
+
+static void fill_free(struct fs *fs, struct fs_fill *fill)
+{
+	struct fs_inode *dir = fill->dir;
+	struct fs_waiters waiters;
+	struct fs_waiter *waiter;
+
+	TAILQ_REMOVE(&fs->fills, fill, link);
+	dir->fill = NULL;
+	STAILQ_INIT(&waiters);
+	STAILQ_CONCAT(&waiters, &fill->waiters);
+	fs_list_unref(fill->list);
+	free(fill);
+	while ((waiter = STAILQ_FIRST(&waiters))) {
+		STAILQ_REMOVE_HEAD(&waiters, link);
+		waiter->done(waiter, 0);
+	}
+	fs_inode_unref(&fs->inodes, dir);
+}
+
+/* Is it known by now, or being asked for? */
+static bool is_known(struct fs *fs, const struct fs_inode *dir, const char *name)
+{
+	const struct fs_inode *inode = fs_inode_by_name(&fs->inodes, dir, name);
+
+	return inode && (!inode->exists || inode->current || inode->refetch);
+}
+
+static void step(struct fs *fs, struct fs_fill *fill)
+{
+	struct fs_inode *dir = fill->dir;
+
+	if (fill->due || fill->stepping)
+		return;
+	fill->stepping = true;
+	for (; fill->position < fill->list->n_names && fill->n_asked < WINDOW; fill->position++) {
+		const char *name = fill->list->names[fill->position];
+
+		if (is_known(fs, dir, name))
+			continue;
+		if (!fs_watch_has_room(fs) || ask(fs, dir, name, false) < 0)
+			fill->n_unwatched++;
+		else
+			fill->n_asked++;
+	}
+	fill->stepping = false;
+	if (fill->n_asked == 0 && fill->position == fill->list->n_names) {
+		dir->n_unwatched = fill->n_unwatched;
+		fill_free(fs, fill);
+	}
+}
+
+void fs_fill_start(struct fs *fs, struct fs_inode *dir)
+{
+	struct fs_fill *fill = dir->fill;
+	bool is_new = !fill;
+
+	if (!dir->known_list || !dir->linked || !fs_watch_is_held(dir))
+		return;
+	if (is_new) {
+		fill = calloc(1, sizeof(*fill));
+		if (!fill)
+			return;
+		fill->dir = fs_inode_ref(dir);
+		STAILQ_INIT(&fill->waiters);
+		TAILQ_INSERT_TAIL(&fs->fills, fill, link);
+		dir->fill = fill;
+	}
+	fs_list_unref(fill->list);
+	fill->list = fs_list_ref(dir->known_list);
+	fill->position = 0;
+	fill->n_unwatched = 0;
+	if (is_new && fill->list->n_names > SMALL)
+		fill->due = fs_clock_now() + PEACE_NS;
+	step(fs, fill);
+}
+
+bool fs_fill_wait(struct fs_inode *dir, struct fs_waiter *waiter)
+{
+	if (!dir->fill || dir->fill->list->n_names > SMALL)
+		return false;
+	STAILQ_INSERT_TAIL(&dir->fill->waiters, waiter, link);
+	return true;
+}
+
+void fs_fill_cancel(struct fs_inode *dir, struct fs_waiter *waiter)
+{
+	if (dir->fill)
+		STAILQ_REMOVE(&dir->fill->waiters, waiter, fs_waiter, link);
+}
+
+void fs_fill_stop(struct fs *fs, struct fs_inode *dir)
+{
+	if (dir->fill)
+		fill_free(fs, dir->fill);
+}
+
+void fs_fill_stop_all(struct fs *fs)
+{
+	while (!TAILQ_EMPTY(&fs->fills))
+		fill_free(fs, TAILQ_FIRST(&fs->fills));
+}
+
+/* Does somebody list it just now? */
+static bool is_listed(const struct fs *fs, const struct fs_inode *dir)
+{
+	const struct fs_dir *open;
+
+	LIST_FOREACH (open, &fs->dirs, fs_link)
+		if (open->inode == dir && open->window)
+			return true;
+	return false;
+}
+
+int64_t fs_fill_run(struct fs *fs)
+{
+	int64_t now = fs_clock_now(), next = INT64_MAX;
+	struct fs_fill *fill, *after;
+
+	for (fill = TAILQ_FIRST(&fs->fills); fill; fill = after) {
+		after = TAILQ_NEXT(fill, link);
+		if (fill->due == 0 || is_listed(fs, fill->dir))
+			continue; /* the end of the listing wakes us */
+		if (fill->due > now) {
+			next = fill->due < next ? fill->due : next;
+			continue;
+		}
+		fill->due = 0;
+		step(fs, fill);
+	}
+	return next;
+}

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queues of what is to be told, and what it comes to when its turn has come. */
+#include "fs/notice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/children.h"
+#include "fs/entry.h"
+#include "fs/file.h"
+#include "fs/fs.h"
+#include "fs/list.h"
+#include "fs/names.h"
+#include "fs/notifier.h"
+#include "fs/options.h"
+#include "fs/watch.h"
+
+struct fs_notice {
+	TAILQ_ENTRY(fs_notice) link; /* of its queue */
+	struct fs_notices *queue;
+	struct fs_inode *inode; /* a reference; NULL: the names of the directory */
+	unsigned n_awaited;     /* answers that will tell what it is */
+	bool handed;            /* to the notifier */
+	bool again;             /* and there is more meanwhile */
+	bool invalidate;        /* the kernel's caches of it are to go, whatever else */
+	bool closed_late;
+};
+
+struct fs_notices {
+	struct fs_inode *dir; /* a reference */
+	TAILQ_HEAD(fs_notice_list, fs_notice) list;
+	struct fs_notice *names; /* the one of the names, or NULL */
+	bool expects_names;      /* one of its n_awaited is the list */
+	TAILQ_ENTRY(fs_notices) link;
+};
+
+/* What an inode is told about is told in its directory; the root has none. */
+static struct fs_inode *place_of(struct fs_inode *inode)
+{
+	return inode->parent ? inode->parent : inode;
+}
+
+static struct fs_notices *queue_of(struct fs *fs, struct fs_inode *dir)
+{
+	struct fs_notices *queue = dir->notices;
+
+	if (queue)
+		return queue;
+	queue = calloc(1, sizeof(*queue));
+	if (!queue)
+		return NULL;
+	queue->dir = fs_inode_ref(dir);
+	TAILQ_INIT(&queue->list);
+	TAILQ_INSERT_TAIL(&fs->notices, queue, link);
+	dir->notices = queue;
+	return queue;
+}
+
+static struct fs_notice *notice_new(struct fs *fs, struct fs_inode *dir, struct fs_inode *inode)
+{
+	struct fs_notices *queue = queue_of(fs, dir);
+	struct fs_notice *notice = queue ? calloc(1, sizeof(*notice)) : NULL;
+
+	if (!notice)
+		return NULL;
+	notice->queue = queue;
+	notice->inode = inode ? fs_inode_ref(inode) : NULL;
+	/* What the names are about comes where they are. */
+	if (inode && queue->names && (!inode->told || !inode->linked))
+		TAILQ_INSERT_BEFORE(queue->names, notice, link);
+	else
+		TAILQ_INSERT_TAIL(&queue->list, notice, link);
+	if (inode)
+		inode->notice = notice;
+	fs->n_notices++;
+	return notice;
+}
+
+static void queue_free_if_empty(struct fs *fs, struct fs_notices *queue)
+{
+	struct fs_inode *dir = queue->dir;
+
+	if (!TAILQ_EMPTY(&queue->list))
+		return;
+	dir->notices = NULL;
+	TAILQ_REMOVE(&fs->notices, queue, link);
+	free(queue);
+	fs_inode_unref(&fs->inodes, dir);
+}
+
+static void notice_free(struct fs *fs, struct fs_notice *notice)
+{
+	struct fs_notices *queue = notice->queue;
+
+	TAILQ_REMOVE(&queue->list, notice, link);
+	if (queue->names == notice)
+		queue->names = NULL;
+	if (notice->inode)
+		notice->inode->notice = NULL;
+	fs_inode_unref(&fs->inodes, notice->inode);
+	free(notice);
+	fs->n_notices--;
+	queue_free_if_empty(fs, queue);
+}
+
+static struct fs_notice *owe(struct fs *fs, struct fs_inode *inode)
+{
+	if (!inode->notice)
+		return notice_new(fs, place_of(inode), inode);
+	inode->notice->again = true;
+	return inode->notice;
+}
+
+void fs_notice_expect(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_notice *notice = owe(fs, inode);
+
+	if (notice)
+		notice->n_awaited++;
+}
+
+void fs_notice_known(struct fs *fs, struct fs_inode *inode)
+{
+	(void)fs;
+	if (inode->notice && inode->notice->n_awaited > 0)
+		inode->notice->n_awaited--;
+}
+
+static bool is_told(const struct fs_inode *inode)
+{
+	return inode->told && inode->told_mzxid == inode->stat.mzxid &&
+	       inode->told_version == inode->stat.version;
+}
+
+void fs_notice_local(struct fs_inode *inode)
+{
+	inode->told = true;
+	inode->told_mzxid = inode->stat.mzxid;
+	inode->told_version = inode->stat.version;
+}
+
+bool fs_notice_is_settled(const struct fs_inode *inode)
+{
+	return !inode->notice && is_told(inode);
+}
+
+void fs_notice_learned(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_notice *notice;
+
+	if (is_told(inode))
+		return;
+	if (inode->renew) {
+		fs_notice_local(inode);
+		fs_notice_invalidate(fs, inode);
+	} else if (!fs_watch_matters(inode)) {
+		fs_notice_local(inode);
+	} else {
+		notice = owe(fs, inode);
+		if (notice)
+			notice->invalidate = true;
+	}
+	inode->renew = false;
+}
+
+void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
+{
+	if (inode->parent)
+		fs_names_add(&inode->parent->gone, inode->name->name);
+	if (inode->told && inode->parent && fs_watch_matters(inode))
+		owe(fs, inode);
+	else
+		inode->told = false;
+}
+
+void fs_notice_removed_here(struct fs_inode *inode)
+{
+	inode->told = false;
+	fs_names_add(&inode->parent->gone, inode->name->name);
+}
+
+void fs_notice_closed_late(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_notice *notice = owe(fs, inode);
+
+	if (notice)
+		notice->closed_late = true;
+}
+
+void fs_notice_invalidate(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_notice *notice;
+
+	if (!fs_watch_is_held(inode))
+		return;
+	notice = owe(fs, inode);
+	if (notice)
+		notice->invalidate = true;
+}
+
+/* Names */
+
+static struct fs_notice *names_of(struct fs *fs, struct fs_inode *dir)
+{
+	if (dir->notices && dir->notices->names)
+		return dir->notices->names;
+	if (!notice_new(fs, dir, NULL))
+		return NULL;
+	dir->notices->names = TAILQ_LAST(&dir->notices->list, fs_notice_list);
+	dir->notices->expects_names = false;
+	return dir->notices->names;
+}
+
+/* All that was to be told of the names has been. */
+static void names_told(struct fs_inode *dir)
+{
+	fs_list_unref(dir->told_list);
+	dir->told_list = dir->known_list ? fs_list_ref(dir->known_list) : NULL;
+	fs_names_clear(&dir->gone);
+}
+
+void fs_notice_expect_children(struct fs *fs, struct fs_inode *dir)
+{
+	struct fs_notice *names = names_of(fs, dir);
+
+	if (!names || dir->notices->expects_names)
+		return;
+	dir->notices->expects_names = true;
+	names->n_awaited++;
+}
+
+void fs_notice_children_known(struct fs *fs, struct fs_inode *dir, int r)
+{
+	struct fs_notices *queue = dir->notices;
+
+	(void)fs;
+	if (queue && queue->names) {
+		queue->names->n_awaited -= queue->expects_names ? 1 : 0;
+		queue->expects_names = false;
+	} else if (r == 0) {
+		names_told(dir);
+	}
+}
+
+void fs_notice_arrives(struct fs *fs, struct fs_inode *dir)
+{
+	struct fs_notice *names = names_of(fs, dir);
+
+	if (names)
+		names->n_awaited++;
+}
+
+void fs_notice_arrived(struct fs *fs, struct fs_inode *dir)
+{
+	(void)fs;
+	if (dir->notices && dir->notices->names && dir->notices->names->n_awaited > 0)
+		dir->notices->names->n_awaited--;
+}
+
+void fs_notice_lost_name(struct fs *fs, struct fs_inode *dir, const char *name)
+{
+	struct fs_inode *inode;
+
+	if (fs_names_has(dir->gone, name))
+		return;
+	inode = fs_inode_new(&fs->inodes, dir, name, FS_KIND_FILE);
+	if (!inode)
+		return;
+	inode->exists = true;
+	inode->told = true;
+	fs_watch_gone(fs, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+/* Jobs */
+
+static struct fs_job *job_new(struct fs *fs, struct fs_inode *inode, enum fs_event event)
+{
+	struct fs_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	job->path = fs_inode_shown_path(inode);
+	if (!job->path) {
+		free(job);
+		return NULL;
+	}
+	job->event = event;
+	job->name = strrchr(job->path, '/') ? strrchr(job->path, '/') + 1 : job->path;
+	job->inode = fs_inode_ref(inode);
+	job->dir = fs_inode_ref(place_of(inode));
+	job->node_id = inode->nodeid;
+	job->dir_id = job->dir->nodeid;
+	job->has_data = inode->stat.data_length > 0;
+	fs->job = job;
+	return job;
+}
+
+static void job_free(struct fs *fs, struct fs_job *job)
+{
+	fs_inode_unref(&fs->inodes, job->inode);
+	fs_inode_unref(&fs->inodes, job->dir);
+	free(job->path);
+	free(job);
+}
+
+void fs_notice_evict(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_eviction *eviction = malloc(sizeof(*eviction));
+
+	if (!eviction) {
+		fs_watch_evicted(fs, inode);
+		return;
+	}
+	eviction->inode = fs_inode_ref(inode);
+	STAILQ_INSERT_TAIL(&fs->evictions, eviction, link);
+}
+
+static bool is_committing(const struct fs_inode *inode)
+{
+	const struct fs_file *file;
+
+	LIST_FOREACH (file, &inode->files, inode_link)
+		if (file->commit)
+			return true;
+	return false;
+}
+
+/* May it be told now, without waiting for anybody who waits for us? */
+static bool is_ready(const struct fs_notice *notice)
+{
+	const struct fs_inode *dir = notice->queue->dir, *inode = notice->inode;
+
+	if (notice->n_awaited > 0 || dir->n_requests > 0)
+		return false;
+	if (dir->parent && dir->linked && !dir->told)
+		return false; /* the directory's own making comes first */
+	if (!inode)
+		return true;
+	if (inode->n_requests > 0 || is_committing(inode))
+		return false;
+	return inode->linked || !inode->notices; /* what was in it goes before it */
+}
+
+static enum fs_event event_of(const struct fs_notice *notice)
+{
+	const struct fs_inode *inode = notice->inode;
+	bool is_dir = fs_kind_is_dir(inode->kind);
+
+	if (!inode->linked)
+		return !inode->told ? FS_EVENT_NONE : is_dir ? FS_EVENT_RMDIR : FS_EVENT_UNLINK;
+	if (!inode->exists)
+		return FS_EVENT_NONE;
+	if (!inode->told)
+		return is_dir ? FS_EVENT_MKDIR : FS_EVENT_CREATE;
+	if (is_dir)
+		return FS_EVENT_NONE;
+	if (!is_told(inode))
+		return FS_EVENT_MODIFY;
+	return notice->closed_late ? FS_EVENT_CLOSE_WRITE : FS_EVENT_NONE;
+}
+
+/* Hands it to the notifier; false: there was nothing to tell, and it is gone. */
+static bool tell(struct fs *fs, struct fs_notice *notice)
+{
+	struct fs_inode *inode = notice->inode;
+	enum fs_event event;
+	struct fs_job *job;
+
+	if (!inode) {
+		names_told(notice->queue->dir);
+		notice_free(fs, notice);
+		return false;
+	}
+	event = event_of(notice);
+	/* Nobody can see into a directory that is gone. */
+	if (inode->parent && !inode->parent->linked && !inode->parent->told)
+		event = FS_EVENT_NONE;
+	if (event == FS_EVENT_NONE && !(notice->invalidate && inode->linked)) {
+		notice_free(fs, notice);
+		return false;
+	}
+	if (inode->linked && inode->exists)
+		fs_notice_local(inode);
+	else
+		inode->told = false;
+	job = job_new(fs, inode, event);
+	if (!job) {
+		notice_free(fs, notice);
+		return false;
+	}
+	job->notice = notice;
+	job->inval_node = inode->linked && event != FS_EVENT_CREATE && event != FS_EVENT_MKDIR;
+	notice->handed = true;
+	notice->again = false;
+	notice->invalidate = false;
+	notice->closed_late = false;
+	fs->counters.events += event != FS_EVENT_NONE;
+	fs_notifier_start(fs->notifier, job);
+	return true;
+}
+
+static bool tell_first(struct fs *fs)
+{
+	struct fs_notices *queue, *next;
+
+	for (queue = TAILQ_FIRST(&fs->notices); queue; queue = next) {
+		struct fs_notice *notice;
+
+		next = TAILQ_NEXT(queue, link);
+		while ((notice = TAILQ_FIRST(&queue->list)) && is_ready(notice)) {
+			bool is_last = !TAILQ_NEXT(notice, link);
+
+			if (tell(fs, notice)) {
+				/* The others have their turn first. */
+				TAILQ_REMOVE(&fs->notices, queue, link);
+				TAILQ_INSERT_TAIL(&fs->notices, queue, link);
+				return true;
+			}
+			if (is_last)
+				break; /* the queue went with it */
+		}
+	}
+	return false;
+}
+
+static bool evict_first(struct fs *fs)
+{
+	struct fs_eviction *eviction = STAILQ_FIRST(&fs->evictions);
+	struct fs_job *job;
+
+	if (!eviction)
+		return false;
+	STAILQ_REMOVE_HEAD(&fs->evictions, link);
+	job = eviction->inode->linked ? job_new(fs, eviction->inode, FS_EVENT_NONE) : NULL;
+	if (job) {
+		job->inval_name = true;
+		fs_notifier_start(fs->notifier, job);
+	} else {
+		fs_watch_evicted(fs, eviction->inode);
+	}
+	fs_inode_unref(&fs->inodes, eviction->inode);
+	free(eviction);
+	return job || evict_first(fs);
+}
+
+void fs_notices_run(struct fs *fs)
+{
+	if (!fs->notifier || fs->job)
+		return;
+	/* By turns: neither waits for the other's end. */
+	fs->evicts_next = !fs->evicts_next;
+	if (!(fs->evicts_next && evict_first(fs)) && !tell_first(fs))
+		evict_first(fs);
+}
+
+void fs_notice_done(struct fs *fs, struct fs_job *job)
+{
+	struct fs_notice *notice = job->notice;
+
+	fs->job = NULL;
+	fs->counters.failed_events += job->failed;
+	if (!notice) {
+		fs_watch_evicted(fs, job->inode);
+	} else {
+		struct fs_notices *queue = notice->queue;
+
+		notice->handed = false;
+		if (notice->again || notice->invalidate || notice->n_awaited > 0) {
+			TAILQ_REMOVE(&queue->list, notice, link);
+			TAILQ_INSERT_TAIL(&queue->list, notice, link);
+		} else {
+			notice_free(fs, notice);
+		}
+	}
+	job_free(fs, job);
+}
+
+void fs_notices_free(struct fs *fs)
+{
+	struct fs_notices *queue;
+	struct fs_eviction *eviction;
+
+	if (fs->job)
+		job_free(fs, fs->job);
+	fs->job = NULL;
+	while ((queue = TAILQ_FIRST(&fs->notices))) {
+		bool is_last = false;
+
+		while (!is_last) {
+			struct fs_notice *notice = TAILQ_FIRST(&queue->list);
+
+			is_last = !TAILQ_NEXT(notice, link);
+			notice_free(fs, notice);
+		}
+	}
+	while ((eviction = STAILQ_FIRST(&fs->evictions))) {
+		STAILQ_REMOVE_HEAD(&fs->evictions, link);
+		fs_inode_unref(&fs->inodes, eviction->inode);
+		free(eviction);
+	}
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which inodes are watched, and what happens when a watch fires. */
+#include "fs/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/cache.h"
+#include "fs/children.h"
+#include "fs/clock.h"
+#include "fs/container.h"
+#include "fs/entry.h"
+#include "fs/fill.h"
+#include "fs/fs.h"
+#include "fs/log.h"
+#include "fs/notice.h"
+#include "fs/options.h"
+#include "fs/request.h"
+#include "zk/client.h"
+#include "zk/watch.h"
+
+/* A file whose last known data is at most this long is asked for with its data: who is told of a
+ * change mostly reads it. */
+#define WITH_DATA_MAX 65536
+
+/* Shares of the budget, of 1,024. From HIGH_WATER on what was used longest ago is let go, so many at
+ * the same time; below LOW_WATER there is room for what was left out. */
+#define HIGH_WATER 960
+#define LOW_WATER 768
+#define EVICTIONS_MAX 64
+
+/* How soon what was in use is asked for again. */
+#define IN_USE_NS (5000 * FS_MS)
+
+struct fs_refetch {
+	struct fs_request base;
+	struct fs_fetch fetch;
+	struct fs_inode *inode; /* a reference */
+};
+
+bool fs_watch_is_held(const struct fs_inode *inode)
+{
+	return inode->n_lookups > 0 || !inode->parent;
+}
+
+bool fs_watch_matters(const struct fs_inode *inode)
+{
+	return fs_watch_is_held(inode) || fs_watch_is_held(inode->parent);
+}
+
+static bool can_have_children(const struct fs_inode *inode)
+{
+	return inode->kind == FS_KIND_DIR ||
+	       (inode->kind == FS_KIND_FILE && inode->stat.ephemeral_owner == 0);
+}
+
+/* Of a directory only who holds it needs to know the names; a file must still be one. */
+static bool needs_children(const struct fs_inode *inode)
+{
+	if (!inode->linked || !inode->exists || inode->children_current || inode->loading)
+		return false;
+	if (inode->kind == FS_KIND_DIR)
+		return fs_watch_is_held(inode);
+	return inode->current && can_have_children(inode) && !inode->unreadable;
+}
+
+static void drop_watches(struct fs *fs, struct fs_inode *inode, unsigned kinds)
+{
+	char *path = fs_inode_path(&fs->inodes, inode);
+
+	if (path)
+		zk_watch_drop(fs->zk, path, kinds);
+	free(path);
+}
+
+static void drop_children_watch(struct fs *fs, struct fs_inode *inode)
+{
+	if (inode->children_watched)
+		drop_watches(fs, inode, ZK_WATCH_CHILDREN);
+	inode->children_watched = false;
+	inode->children_current = false;
+	fs_children_forget(inode);
+}
+
+/* Nothing of it is watched any more. May free it. */
+static void release(struct fs *fs, struct fs_inode *inode)
+{
+	drop_children_watch(fs, inode);
+	inode->current = false;
+	if (!inode->watched)
+		return;
+	drop_watches(fs, inode, ZK_WATCH_DATA);
+	inode->watched = false;
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
+{
+	if (!fetch->watch)
+		return;
+	/* A rename since then: the path is not the inode's any more. */
+	inode->current = fetch->watched && fetch->n_moves == fs->n_moves;
+	if (!inode->current)
+		return;
+	if (!inode->watched) {
+		inode->watched = true;
+		fs_inode_ref(inode);
+		fetch->wants = false;
+	}
+	if (inode->kind == FS_KIND_FILE && needs_children(inode))
+		fs_children_load(fs, inode, NULL);
+}
+
+bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode)
+{
+	char *path;
+
+	if (inode->children_watched)
+		return true;
+	if (!fs_watch_matters(inode))
+		return false;
+	path = fs_inode_path(&fs->inodes, inode);
+	inode->children_watched = path && zk_watch_want(fs->zk, path, ZK_WATCH_CHILDREN) == 0;
+	free(path);
+	return inode->children_watched;
+}
+
+static void load_children(struct fs *fs, struct fs_inode *dir)
+{
+	if (!needs_children(dir))
+		return;
+	if (dir->kind == FS_KIND_DIR)
+		fs_notice_expect_children(fs, dir);
+	fs_children_load(fs, dir, NULL);
+}
+
+void fs_watch_held(struct fs *fs, struct fs_inode *inode)
+{
+	if (inode->listed)
+		TAILQ_REMOVE(&fs->held, inode, held_link);
+	else
+		fs->n_held++;
+	TAILQ_INSERT_TAIL(&fs->held, inode, held_link);
+	inode->listed = true;
+	fs->n_in_use -= inode->in_use ? 1 : 0;
+	inode->in_use = false;
+	if (inode->kind == FS_KIND_DIR)
+		load_children(fs, inode);
+}
+
+static void unlist(struct fs *fs, struct fs_inode *inode)
+{
+	if (!inode->listed)
+		return;
+	TAILQ_REMOVE(&fs->held, inode, held_link);
+	inode->listed = false;
+	fs->n_held--;
+	fs->n_in_use -= inode->in_use ? 1 : 0;
+	inode->in_use = false;
+}
+
+/* What is in a directory that nobody holds, but is held itself, stays. */
+static void release_children(struct fs *fs, struct fs_inode *dir)
+{
+	struct fs_inode *child, *next;
+
+	for (child = LIST_FIRST(&dir->children); child; child = next) {
+		next = LIST_NEXT(child, sibling);
+		if (!fs_watch_is_held(child))
+			release(fs, child);
+	}
+}
+
+void fs_watch_forgotten(struct fs *fs, struct fs_inode *inode)
+{
+	fs_inode_ref(inode);
+	unlist(fs, inode);
+	if (inode->kind == FS_KIND_DIR) {
+		fs_fill_stop(fs, inode);
+		release_children(fs, inode);
+		drop_children_watch(fs, inode);
+	}
+	if (!fs_watch_matters(inode))
+		release(fs, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+void fs_watch_gone(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_inode *child, *next;
+
+	fs_inode_ref(inode);
+	for (child = LIST_FIRST(&inode->children); child; child = next) {
+		next = LIST_NEXT(child, sibling);
+		if (child->linked && child->exists) {
+			if (next)
+				fs_inode_ref(next);
+			fs_watch_gone(fs, child);
+			if (next)
+				fs_inode_unref(&fs->inodes, next);
+		}
+	}
+	fs_inode_unlink(&fs->inodes, inode);
+	fs_notice_gone(fs, inode);
+	release(fs, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+static void refetch_free(struct fs_request *request)
+{
+	struct fs_refetch *refetch = (struct fs_refetch *)request;
+
+	fs_fetch_done(&refetch->fetch);
+	refetch->inode->refetch = NULL;
+	fs_inode_unref(&request->fs->inodes, refetch->inode);
+}
+
+/* The name leads to another znode than before, or to one of another kind. */
+static void bind_anew(struct fs *fs, const struct fs_inode *old, struct fs_fetch *fetch)
+{
+	struct fs_inode *dir = old->parent, *inode;
+
+	if (!dir->linked || fs_inode_by_name(&fs->inodes, dir, old->name->name))
+		return;
+	inode = fs_entry_bind(fs, dir, old->name->name, fetch->kind, fetch);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+static void refetched(struct fs_fetch *fetch, int r)
+{
+	struct fs_refetch *refetch = fs_container_of(fetch, struct fs_refetch, fetch);
+	struct fs *fs = refetch->base.fs;
+	struct fs_inode *inode = fs_inode_ref(refetch->inode);
+	bool moved = fetch->n_moves != fs->n_moves;
+
+	inode->refetch = NULL;
+	if (inode->linked && !moved) {
+		if (fs_entry_revalidate(fs, inode, fetch, r) == -ESTALE && r == 0)
+			bind_anew(fs, inode, fetch);
+	}
+	fs_request_end(&refetch->base);
+	fs_notice_known(fs, inode);
+	if (inode->linked && fs_watch_matters(inode) && zk_client_connected(fs->zk) &&
+		(moved || r == -ETIMEDOUT))
+		fs_watch_renew(fs, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+void fs_watch_renew(struct fs *fs, struct fs_inode *inode)
+{
+	bool with_data = inode->kind == FS_KIND_FILE && inode->stat.data_length <= WITH_DATA_MAX;
+	struct fs_refetch *refetch;
+	int r;
+
+	if (inode->refetch || !inode->linked || !inode->exists)
+		return;
+	refetch = fs_request_new_internal(fs, sizeof(*refetch), refetch_free);
+	if (!refetch)
+		return;
+	refetch->inode = fs_inode_ref(inode);
+	fs_entry_prepare_fetch(fs, inode, &refetch->fetch);
+	refetch->fetch.flags = 0;
+	refetch->fetch.opp = &refetch->base.op;
+	refetch->fetch.done = refetched;
+	r = fs_fetch_start(&refetch->fetch, with_data ? FS_FETCH_DATA : FS_FETCH_STAT,
+		fs_inode_path(&fs->inodes, inode));
+	if (r < 0) {
+		fs_request_end(&refetch->base);
+		return;
+	}
+	inode->refetch = refetch;
+	fs_notice_expect(fs, inode);
+}
+
+static void fired(void *userdata, const char *path, unsigned kinds)
+{
+	struct fs *fs = userdata;
+	struct fs_inode *inode = fs_inode_by_path(&fs->inodes, path);
+
+	if (!inode || !inode->exists)
+		return;
+	if (kinds & ZK_WATCH_DATA)
+		inode->current = false;
+	if (kinds & ZK_WATCH_CHILDREN)
+		inode->children_current = false;
+	if (!fs_watch_matters(inode)) {
+		release(fs, inode);
+		return;
+	}
+	if (kinds == ZK_WATCH_CHILDREN && inode->kind == FS_KIND_DIR)
+		load_children(fs, inode);
+	else
+		fs_watch_renew(fs, inode);
+}
+
+static void lost(void *userdata)
+{
+	struct fs *fs = userdata;
+	struct fs_inode *inode, *next;
+
+	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
+		inode->current = false;
+		inode->children_current = false;
+	}
+}
+
+static void connected(void *userdata)
+{
+	struct fs *fs = userdata;
+	struct fs_inode *inode, *next;
+
+	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
+		if (!inode->linked || !inode->exists || inode->kind > FS_KIND_FILE)
+			continue;
+		if (inode->watched && !inode->current)
+			fs_watch_renew(fs, inode);
+		if (inode->watched || inode->children_watched)
+			load_children(fs, inode);
+	}
+}
+
+void fs_watch_init(struct fs *fs)
+{
+	fs->watcher = (struct zk_watcher){
+		.fired = fired, .lost = lost, .connected = connected, .userdata = fs
+	};
+	zk_watch_listen(fs->zk, &fs->watcher);
+	fs_watch_renew(fs, fs->inodes.root);
+	load_children(fs, fs->inodes.root);
+}
+
+/* RENAME */
+
+static void release_tree(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_inode *child, *next;
+
+	fs_inode_ref(inode);
+	for (child = LIST_FIRST(&inode->children); child; child = next) {
+		next = LIST_NEXT(child, sibling);
+		if (next)
+			fs_inode_ref(next);
+		release_tree(fs, child);
+		if (next)
+			fs_inode_unref(&fs->inodes, next);
+	}
+	inode->renew = true;
+	fs_fill_stop(fs, inode);
+	release(fs, inode);
+	fs_inode_unref(&fs->inodes, inode);
+}
+
+void fs_watch_moving(struct fs *fs, struct fs_inode *inode)
+{
+	release_tree(fs, inode);
+	fs->n_moves++;
+}
+
+void fs_watch_moved(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_inode *child;
+
+	if (!fs_watch_is_held(inode) || !inode->linked)
+		return;
+	fs_watch_renew(fs, inode);
+	load_children(fs, inode);
+	LIST_FOREACH (child, &inode->children, sibling)
+		fs_watch_moved(fs, child);
+}
+
+/* The budget */
+
+/* Which share of 1,024 of the budget is used, by number or by bytes. */
+static size_t used(struct fs *fs)
+{
+	struct zk_watch_info info;
+	size_t by_number, by_bytes;
+
+	zk_watch_get_info(fs->zk, &info);
+	by_number = info.max ? info.n_wanted * 1024 / info.max : 1024;
+	by_bytes = info.n_bytes * 1024 / info.max_bytes;
+	return by_number > by_bytes ? by_number : by_bytes;
+}
+
+bool fs_watch_has_room(struct fs *fs)
+{
+	return used(fs) < HIGH_WATER + 32;
+}
+
+/* All that the kernel holds is in use: some of it may not be any more by the next time. */
+static void forget_use(struct fs *fs)
+{
+	struct fs_inode *inode;
+	int64_t now = fs_clock_now();
+
+	if (now - fs->in_use_time < IN_USE_NS)
+		return;
+	fs->in_use_time = now;
+	fs->n_in_use = 0;
+	TAILQ_FOREACH (inode, &fs->held, held_link)
+		inode->in_use = false;
+}
+
+static void evict(struct fs *fs)
+{
+	struct fs_inode *inode, *next;
+
+	if (fs->n_in_use >= fs->n_held)
+		forget_use(fs);
+	for (inode = TAILQ_FIRST(&fs->held); inode && fs->n_evicting < EVICTIONS_MAX;
+		inode = next) {
+		next = TAILQ_NEXT(inode, held_link);
+		if (inode->in_use || inode->evicting || !inode->linked || !inode->parent)
+			continue;
+		inode->evicting = true;
+		fs->n_evicting++;
+		fs_notice_evict(fs, inode);
+	}
+}
+
+void fs_watch_evicted(struct fs *fs, struct fs_inode *inode)
+{
+	inode->evicting = false;
+	fs->n_evicting--;
+	if (!inode->listed)
+		return;
+	/* Where nobody uses it its FORGET is on its way. */
+	inode->in_use = true;
+	fs->n_in_use++;
+	TAILQ_REMOVE(&fs->held, inode, held_link);
+	TAILQ_INSERT_TAIL(&fs->held, inode, held_link);
+}
+
+/* Goes on with the directory, used last, that there was no room for. */
+static void use_room(struct fs *fs)
+{
+	struct fs_inode *inode;
+
+	TAILQ_FOREACH_REVERSE(inode, &fs->held, fs_inode_queue, held_link)
+	{
+		if (inode->n_unwatched == 0 || inode->fill)
+			continue;
+		inode->n_unwatched = 0;
+		fs_fill_start(fs, inode);
+		return;
+	}
+	fs->any_unwatched = false;
+}
+
+void fs_watch_make_room(struct fs *fs)
+{
+	size_t share = used(fs);
+
+	if (share >= HIGH_WATER || fs->inodes.n_inodes > 2 * (size_t)fs->options->watches + 4096)
+		evict(fs);
+	else if (share < LOW_WATER && fs->any_unwatched)
+		use_room(fs);
+}
