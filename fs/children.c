@@ -174,6 +174,8 @@ static void loaded(void *userdata, int r, const struct zk_reply *reply)
 		STAILQ_REMOVE_HEAD(&children->waiters, link);
 		waiter->done(waiter, r);
 	}
+	if (r == -ETIMEDOUT || r == -ENOTCONN)
+		fs_watch_retry(fs, inode);
 	fs_request_end(&children->base);
 }
 
@@ -194,7 +196,7 @@ int fs_children_load(struct fs *fs, struct fs_inode *inode, struct fs_waiter *wa
 		return -ENOMEM;
 	STAILQ_INIT(&children->waiters);
 	children->inode = fs_inode_ref(inode);
-	if (inode->list && fs_may_serve_stale(fs))
+	if (waiter && inode->list && fs_may_serve_stale(fs))
 		flags |= ZK_OP_FAIL_FAST;
 	path = fs_inode_path(&fs->inodes, inode);
 	r = path ? zk_children(fs->zk, path, flags, loaded, children, &children->base.op) : -ENOMEM;

@@ -17,6 +17,7 @@
 #include "fs/list.h"
 #include "fs/ops.h"
 #include "fs/request.h"
+#include "zk/client.h"
 #include "zk/path.h"
 
 static struct fs_dir *dir_of(const struct fuse_file_info *fi)
@@ -111,15 +112,20 @@ static int show(struct fs_dir *dir, bool stale)
 	return 0;
 }
 
+static bool may_show_stale(const struct fs_dir *dir)
+{
+	return fs_may_serve_stale(dir->fs) && dir->inode->list;
+}
+
 static void children_known(struct fs_waiter *waiter, int r)
 {
 	struct fs_dir_reload *reload = fs_container_of(waiter, struct fs_dir_reload, waiter);
 	struct fs_dir *dir = reload->dir;
 
-	if (r == -ENOTCONN && !(fs_may_serve_stale(dir->fs) && dir->inode->list))
-		r = -ETIMEDOUT;
-	if (r == 0 || r == -ENOTCONN)
-		r = show(dir, r == -ENOTCONN);
+	if (r == -ENOTCONN || r == -ETIMEDOUT)
+		r = may_show_stale(dir) ? show(dir, true) : -ETIMEDOUT;
+	else if (r == 0)
+		r = show(dir, false);
 	reload->done(reload, r);
 }
 
@@ -139,6 +145,10 @@ void fs_dir_reload(struct fs_dir_reload *reload)
 	}
 	if (dir->inode->children_current && dir->inode->current && fs_may_tell_known(fs)) {
 		reload->done(reload, show(dir, false));
+		return;
+	}
+	if (!zk_client_connected(fs->zk) && may_show_stale(dir)) {
+		reload->done(reload, show(dir, true));
 		return;
 	}
 	reload->waiter.done = children_known;

@@ -17,6 +17,7 @@
 #include "fs/list.h"
 #include "fs/request.h"
 #include "fs/watch.h"
+#include "zk/client.h"
 #include "zk/path.h"
 
 struct lookup {
@@ -234,8 +235,9 @@ static bool lookup_known(struct fs *fs, fuse_req_t req, struct fs_inode *dir, co
 		fs_inode_unref(&fs->inodes, inode);
 		return true;
 	}
-	if (inode || !dir->children_current || strcmp(name, FS_DATA_NAME) == 0 ||
-		fs_list_has(dir->known_list, name))
+	/* That something is not there is not told on suspicion. */
+	if (inode || !zk_client_connected(fs->zk) || !dir->children_current ||
+		strcmp(name, FS_DATA_NAME) == 0 || fs_list_has(dir->known_list, name))
 		return false;
 	if (!dir->notices)
 		absent.entry_timeout = FS_ENTRY_CERTAIN_TIMEOUT;

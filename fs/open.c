@@ -278,7 +278,7 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (fi->flags & O_TRUNC)
 		fs_request_hold(&open->base, inode);
 	fresh = !want_sync &&
-		((fs_entry_is_current(inode) && fs_may_tell_known(fs)) ||
+		((fs_entry_is_current(inode) && !inode->unreadable && fs_may_tell_known(fs)) ||
 			fs_inode_take_grant(inode, open->base.tid, FS_GRANT_OPEN)) &&
 		(inode->has_data || inode->unreadable || is_replace(open));
 	if (fresh)

@@ -90,7 +90,7 @@ static const char help_text[] =
 	"    strict                 refuse chmod, chown and explicit times, which are not kept\n"
 	"    stale=serve|fail       what is cached when the session must have expired (serve)\n"
 	"    max_data=BYTES         largest value (what an unchanged server takes, almost 1 MiB)\n"
-	"    watches=N              budget of watches on the server (16384)\n"
+	"    watches=N              budget of watches on the server (32768)\n"
 	"    events=on|off          inotify events for changes made elsewhere (on)\n"
 	"    uid=ID gid=ID          owner that is shown (who mounts)\n"
 	"    file_mode=OCTAL        permissions that are shown of files (644)\n"
@@ -174,7 +174,7 @@ static int parse_choice(const char *name, const char *text, const char *const *c
 
 static int parse_numbers(struct fs_options *options, const struct raw_options *raw)
 {
-	long timeout = 10000, op_timeout = 10000, max_data = 0, watches = 16384;
+	long timeout = 10000, op_timeout = 10000, max_data = 0, watches = 32768;
 	long uid = getuid(), gid = getgid(), file_mode = 0644, dir_mode = 0755, max_read = 0;
 
 	if (parse_number("timeout", raw->timeout, 10, 100, INT_MAX, &timeout) < 0 ||

@@ -273,6 +273,13 @@ void fs_watch_renew(struct fs *fs, struct fs_inode *inode)
 	fs_notice_expect(fs, inode);
 }
 
+void fs_watch_retry(struct fs *fs, struct fs_inode *inode)
+{
+	/* Without a server it is done when there is one. */
+	if (inode->linked && fs_watch_matters(inode) && zk_client_connected(fs->zk))
+		load_children(fs, inode);
+}
+
 static void fired(void *userdata, const char *path, unsigned kinds)
 {
 	struct fs *fs = userdata;
@@ -292,6 +299,17 @@ static void fired(void *userdata, const char *path, unsigned kinds)
 		load_children(fs, inode);
 	else
 		fs_watch_renew(fs, inode);
+}
+
+static void missed(void *userdata, const char *path, unsigned kinds)
+{
+	struct fs *fs = userdata;
+	struct fs_inode *inode = fs_inode_by_path(&fs->inodes, path);
+
+	if (inode && (kinds & ZK_WATCH_DATA))
+		inode->current = false;
+	if (inode && (kinds & ZK_WATCH_CHILDREN))
+		inode->children_current = false;
 }
 
 static void lost(void *userdata)
@@ -323,7 +341,12 @@ static void connected(void *userdata)
 void fs_watch_init(struct fs *fs)
 {
 	fs->watcher = (struct zk_watcher){
-		.fired = fired, .lost = lost, .connected = connected, .userdata = fs
+
+		.fired = fired,
+		.missed = missed,
+		.lost = lost,
+		.connected = connected,
+		.userdata = fs
 	};
 	zk_watch_listen(fs->zk, &fs->watcher);
 	fs_watch_renew(fs, fs->inodes.root);
@@ -371,16 +394,13 @@ void fs_watch_moved(struct fs *fs, struct fs_inode *inode)
 
 /* The budget */
 
-/* Which share of 1,024 of the budget is used, by number or by bytes. */
+/* Which share of the budget is used, of 1,024. */
 static size_t used(struct fs *fs)
 {
 	struct zk_watch_info info;
-	size_t by_number, by_bytes;
 
 	zk_watch_get_info(fs->zk, &info);
-	by_number = info.max ? info.n_wanted * 1024 / info.max : 1024;
-	by_bytes = info.n_bytes * 1024 / info.max_bytes;
-	return by_number > by_bytes ? by_number : by_bytes;
+	return info.max ? info.n_wanted * 1024 / info.max : 1024;
 }
 
 bool fs_watch_has_room(struct fs *fs)
@@ -402,16 +422,21 @@ static void forget_use(struct fs *fs)
 		inode->in_use = false;
 }
 
+/* Asks the kernel to let go of those that were not used for longest. Whoever is passed over goes to
+ * the end of the queue, so that it is not met again soon. */
 static void evict(struct fs *fs)
 {
-	struct fs_inode *inode, *next;
+	struct fs_inode *inode;
 
-	if (fs->n_in_use >= fs->n_held)
+	if (fs->n_in_use + fs->n_evicting >= fs->n_held)
 		forget_use(fs);
-	for (inode = TAILQ_FIRST(&fs->held); inode && fs->n_evicting < EVICTIONS_MAX;
-		inode = next) {
-		next = TAILQ_NEXT(inode, held_link);
-		if (inode->in_use || inode->evicting || !inode->linked || !inode->parent)
+	for (int i = 0; i < 2 * EVICTIONS_MAX && fs->n_evicting < EVICTIONS_MAX &&
+			fs->n_in_use + fs->n_evicting < fs->n_held;
+		i++) {
+		inode = TAILQ_FIRST(&fs->held);
+		TAILQ_REMOVE(&fs->held, inode, held_link);
+		TAILQ_INSERT_TAIL(&fs->held, inode, held_link);
+		if (inode->in_use || inode->evicting || !inode->linked)
 			continue;
 		inode->evicting = true;
 		fs->n_evicting++;
@@ -426,10 +451,8 @@ void fs_watch_evicted(struct fs *fs, struct fs_inode *inode)
 	if (!inode->listed)
 		return;
 	/* Where nobody uses it its FORGET is on its way. */
+	fs->n_in_use += inode->in_use ? 0 : 1;
 	inode->in_use = true;
-	fs->n_in_use++;
-	TAILQ_REMOVE(&fs->held, inode, held_link);
-	TAILQ_INSERT_TAIL(&fs->held, inode, held_link);
 }
 
 /* Goes on with the directory, used last, that there was no room for. */

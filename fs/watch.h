@@ -53,6 +53,9 @@ bool fs_watch_matters(const struct fs_inode *inode);
 /* Asks for an inode that matters, as its watch has fired or was lost. */
 void fs_watch_renew(struct fs *fs, struct fs_inode *inode);
 
+/* Its children could not be asked for. */
+void fs_watch_retry(struct fs *fs, struct fs_inode *inode);
+
 /* Its name leads to another znode from now on, or to none: as a rename leaves it. It, and all below
  * it, is asked for anew; what is found there is nobody's change. */
 void fs_watch_moving(struct fs *fs, struct fs_inode *inode);

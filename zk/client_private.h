@@ -198,6 +198,8 @@ void zk_send_forget_watches(struct zk_client *client, const char *path, unsigned
 bool zk_watch_armed(struct zk_client *client, const char *path, unsigned kind);
 /* `event`: one of the library's. */
 void zk_watch_fired(struct zk_client *client, const char *path, int event);
+/* The connection is lost: keeps as many as the next one can set again. */
+void zk_watches_fit(struct zk_client *client);
 void zk_watches_lost(struct zk_client *client);
 void zk_watches_connected(struct zk_client *client);
 void zk_watches_done(struct zk_client *client);

@@ -18,9 +18,6 @@
 #define N_KINDS 2
 #define ALL_KINDS (ZK_WATCH_DATA | ZK_WATCH_CHILDREN)
 
-/* All paths in one packet, and room for the rest of it; see ZK_PACKET_MAX_DEFAULT. */
-#define MAX_BYTES 900000
-
 struct zk_watch {
 	UT_hash_handle hh;
 	unsigned wanted[N_KINDS]; /* by how many */
@@ -95,8 +92,7 @@ int zk_watch_want(struct zk_client *client, const char *path, unsigned kinds)
 	unsigned n_new = count_kinds(new_kinds(watch, kinds));
 	size_t n_bytes = n_new * wire_size(path);
 
-	if (n_new > 0 && (client->n_wanted + n_new > max_watches(client) ||
-				 client->wanted_bytes + n_bytes > MAX_BYTES))
+	if (n_new > 0 && client->n_wanted + n_new > max_watches(client))
 		return -ENOSPC;
 	watch = find_or_add(client, path);
 	if (!watch)
@@ -172,6 +168,42 @@ void zk_watch_fired(struct zk_client *client, const char *path, int event)
 		client->watcher->fired(client->watcher->userdata, path, kinds);
 }
 
+/* What goes in the packet that sets them again. */
+static size_t armed_bytes(const struct zk_client *client)
+{
+	const struct zk_watch *watch;
+	size_t n_bytes = 0;
+
+	for (watch = client->watches; watch; watch = watch->hh.next)
+		n_bytes += count_kinds(watch->armed) * wire_size(watch->path);
+	return n_bytes;
+}
+
+static void miss(struct zk_client *client, struct zk_watch *watch, unsigned kinds)
+{
+	zk_send_forget_watches(client, watch->path, kinds);
+	watch->armed &= ~kinds;
+	client->n_armed -= count_kinds(kinds);
+	if (client->watcher)
+		client->watcher->missed(client->watcher->userdata, watch->path, kinds);
+}
+
+void zk_watches_fit(struct zk_client *client)
+{
+	size_t max = client->options.packet_max - client->options.packet_max / 8;
+	size_t n_bytes = client->wanted_bytes;
+	struct zk_watch *watch;
+
+	if (n_bytes <= max || client->closing || !client->zh)
+		return;
+	n_bytes = armed_bytes(client);
+	for (watch = client->watches; watch && n_bytes > max; watch = watch->hh.next) {
+		n_bytes -= count_kinds(watch->armed) * wire_size(watch->path);
+		if (watch->armed)
+			miss(client, watch, watch->armed);
+	}
+}
+
 void zk_watches_lost(struct zk_client *client)
 {
 	struct zk_watch *watch, *next;
@@ -206,7 +238,6 @@ void zk_watch_get_info(const struct zk_client *client, struct zk_watch_info *inf
 		.n_armed = client->n_armed,
 		.max = max_watches(client),
 		.n_bytes = client->wanted_bytes,
-		.max_bytes = MAX_BYTES,
 		.n_fired = client->n_fired,
 	};
 }

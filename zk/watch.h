@@ -13,13 +13,14 @@
  * read that finds out what has changed sets it again.
  *
  * What is watched must be wanted, before the read and until it is dropped: by counting, so that
- * several may want the same. A watch that nobody wants is removed from the server. What is wanted
- * is bounded, in number by the caller, and in bytes of paths because the library sends them all in
- * one packet when it reconnects, and over the server's limit that would cut the connection for
- * ever (ZOOKEEPER-706).
+ * several may want the same. A watch that nobody wants is removed from the server. How many can be
+ * wanted is bounded.
  *
  * A lost connection loses no watch: the next server is told what was last seen, and fires those
- * whose znode has changed since. A new session, or a new handle on the same one, has none.
+ * whose znode has changed since. The library does so in one packet, and if that were longer than the
+ * server takes it would cut the connection for ever (ZOOKEEPER-706): those that do not fit are
+ * missed, and are to be set again by reading. A new session, or a new handle on the same one, has
+ * none.
  */
 
 struct zk_client;
@@ -32,6 +33,8 @@ enum zk_watch_kind {
 struct zk_watcher {
 	/* What the kinds watch has changed, or may have. From zk_client_dispatch, as the next two. */
 	void (*fired)(void *userdata, const char *path, unsigned kinds);
+	/* These are not set any more, as the connection went. */
+	void (*missed)(void *userdata, const char *path, unsigned kinds);
 	/* No watch is left of any that was set. */
 	void (*lost)(void *userdata);
 	/* There is a server again (the first time included). */
@@ -42,7 +45,7 @@ struct zk_watcher {
 struct zk_watch_info {
 	size_t n_wanted, n_armed; /* watches */
 	size_t max;
-	size_t n_bytes, max_bytes; /* of paths, as the server counts them */
+	size_t n_bytes; /* of paths, as the server counts them */
 	uint64_t n_fired;
 };
 

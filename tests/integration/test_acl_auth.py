@@ -149,10 +149,11 @@ def test_an_unreadable_node_without_data_or_children_is_a_file(mnt, tree):
     assert kinds == {"null": True, "empty": True}
 
 
-def test_an_unreadable_node_with_children_is_a_directory(mnt, tree):
+def test_an_unreadable_node_with_children_is_a_directory(mounts, tree):
     tree.create("/d", b"data")
     tree.create("/d/open", b"open")
     tree.set_acls("/d", private())
+    mnt = mounts()
     assert os.path.isdir(mnt / "d")
     with fails_with(errno.EACCES):
         os.listdir(mnt / "d")
