@@ -160,6 +160,8 @@ def mounts(server, tree, place, request):
         where = hosts or server.hosts + tree.root
         mount = Mount(place / f"mount{len(made)}", where, options, **kwargs)
         made.append(mount)
+        if not hosts:
+            tree.readers.append(mount)
         return mount.start() if start else mount
 
     yield make

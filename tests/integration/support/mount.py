@@ -68,6 +68,12 @@ def is_running(pid):
         return False
 
 
+def is_stopped(pid):
+    """Whether a process is stopped, as by SIGSTOP."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
 class Mount:
     """zkfs in the foreground (or not), mounted at `path`; `mount / name` is a path in it."""
 
@@ -142,6 +148,17 @@ class Mount:
     def session(self):
         """The session id that the status tells."""
         return int(self.status()["session"].split()[0], 16)
+
+    def catch_up(self):
+        """Waits until the mount has told all that has changed so far."""
+        if not self.alive() or not mounts_at(self.path) or is_stopped(self.daemon):
+            return
+        try:
+            # Answered by the server, and so behind the watches that have fired before.
+            os.getxattr(self.path, "user.zk.version")
+            wait_for(lambda: self.status()["events_owed"] == "0", 10, "the events to be told")
+        except OSError:
+            pass  # the test has broken it
 
     def stderr(self):
         try:

@@ -8,11 +8,21 @@ from kazoo.client import KazooClient
 
 
 class Tree:
-    """Paths are relative to the subtree: "/" is its top."""
+    """
+    Paths are relative to the subtree: "/" is its top.
+
+    A mount serves what it holds until it is told of a change, which takes a moment. The mounts in
+    `readers` have been told when a change that is made here returns; `client` makes them without.
+    """
 
     def __init__(self, client, root):
         self.client = client
         self.root = root
+        self.readers = []
+
+    def changed(self):
+        for mount in self.readers:
+            mount.catch_up()
 
     def path(self, path):
         return self.root + ("" if path == "/" else path) or "/"
@@ -23,6 +33,7 @@ class Tree:
         if parent and not self.exists(parent):
             self.client.ensure_path(self.path(parent))
         self.client.create(self.path(path), data, **kwargs)
+        self.changed()
         return self.stat(path)
 
     def create_many(self, parent, names, data=b""):
@@ -34,6 +45,7 @@ class Tree:
                 multi.create(self.path(f"{parent}/{name}"), data)
             for result in multi.commit():
                 assert isinstance(result, str), result
+        self.changed()
 
     def get(self, path):
         return self.client.get(self.path(path))[0]
@@ -45,7 +57,9 @@ class Tree:
         return self.client.get(self.path(path))
 
     def set(self, path, data):
-        return self.client.set(self.path(path), data)
+        stat = self.client.set(self.path(path), data)
+        self.changed()
+        return stat
 
     def stat(self, path):
         return self.client.exists(self.path(path))
@@ -60,9 +74,11 @@ class Tree:
 
     def delete(self, path):
         self.client.delete(self.path(path))
+        self.changed()
 
     def delete_tree(self, path):
         self.client.delete(self.path(path), recursive=True)
+        self.changed()
 
     def acls(self, path):
         return self.client.get_acls(self.path(path))[0]
