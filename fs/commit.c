@@ -28,6 +28,7 @@
 #include "fs/mark.h"
 #include "fs/notice.h"
 #include "fs/options.h"
+#include "fs/pages.h"
 #include "zk/blob.h"
 #include "zk/op.h"
 
@@ -98,6 +99,7 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	inode->grants = 0;
 	inode->unreadable = false;
 	fs_notice_local(inode);
+	fs_pages_changed(commit->fs, inode);
 	if (inode->kind == FS_KIND_DATA) {
 		inode->parent->stat = *stat;
 		fs_notice_local(inode->parent);

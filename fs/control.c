@@ -69,7 +69,8 @@ static void print_tree(FILE *out, const struct fs *fs)
 	fprintf(out, "events: %" PRIu64 "\n", fs->counters.events);
 	fprintf(out, "events_owed: %zu\n", fs->n_notices);
 	fprintf(out, "events_failed: %" PRIu64 "\n", fs->counters.failed_events);
-	fprintf(out, "cached_nodes: %zu\n", fs->inodes.n_inodes);
+	fprintf(out, "cached_nodes: %zu\n", fs->n_held);
+	fprintf(out, "known_nodes: %zu\n", fs->inodes.n_inodes);
 	fprintf(out, "cached_bytes: %zu\n", fs->inodes.cached_bytes);
 	fprintf(out, "open_files: %zu\n", n_files);
 	fprintf(out, "commits: %" PRIu64 "\n", fs->counters.commits);

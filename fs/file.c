@@ -9,6 +9,7 @@
 
 #include "fs/clock.h"
 #include "fs/fs.h"
+#include "fs/pages.h"
 #include "fs/proc.h"
 #include "zk/blob.h"
 
@@ -46,6 +47,8 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 
 void fs_file_free(struct fs_file *file)
 {
+	if (file->cached)
+		fs_pages_closed(file);
 	LIST_REMOVE(file, inode_link);
 	LIST_REMOVE(file, fs_link);
 	fs_inode_unref(&file->fs->inodes, file->inode);

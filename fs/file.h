@@ -19,9 +19,9 @@ struct zk_blob;
 /*
  * An open file: a snapshot to read from, or a buffer that is written to and committed as a whole.
  *
- * Every file is opened with direct I/O: the kernel's page cache belongs to the inode and could hold
- * one version only, while readers that opened different versions read on, and writers see their own
- * bytes. So all reads come here, and are answered from the file's own bytes.
+ * Writers see their own bytes, and so are opened with direct I/O, as are those readers whom the
+ * kernel's page cache cannot serve (pages.h): it belongs to the inode and holds one version only. All
+ * their reads come here, and are answered from the file's own bytes.
  *
  * Lives from OPEN to RELEASE, and then until its last commit has ended. Event loop thread only.
  */
@@ -40,6 +40,7 @@ struct fs_file {
 	struct fs_inode *inode; /* a reference */
 	enum fs_file_mode mode;
 	int access;   /* O_RDONLY, O_WRONLY or O_RDWR */
+	bool cached;  /* reads through the page cache */
 	bool direct;  /* O_DIRECT: keeps its snapshot for good */
 	pid_t opener; /* process; of writers */
 

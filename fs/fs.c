@@ -56,6 +56,7 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	LIST_INIT(&fs->dirs);
 	TAILQ_INIT(&fs->held);
 	TAILQ_INIT(&fs->fills);
+	TAILQ_INIT(&fs->calms);
 	TAILQ_INIT(&fs->notices);
 	STAILQ_INIT(&fs->evictions);
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -11,6 +11,7 @@
 #include "fs/mountpoint.h"
 #include "zk/watch.h"
 
+struct fs_calm;
 struct fs_dir;
 struct fs_file;
 struct fs_fill;
@@ -70,11 +71,15 @@ struct fs {
 	struct fs_inode_queue held; /* by the kernel; longest unused first */
 	size_t n_held, n_in_use, n_evicting;
 	int64_t in_use_time; /* when it was last found out what is in use */
-	bool any_unwatched;  /* some directory has children that there was no room to watch */
-	uint64_t n_moves;    /* renames: paths from before are not to be relied on */
+	bool expired; /* with stale=fail: the session must have, and the caches were dropped */
+	bool any_unwatched; /* some directory has children that there was no room to watch */
+	uint64_t n_moves;   /* renames: paths from before are not to be relied on */
 	TAILQ_HEAD(, fs_fill) fills; /* that run */
 
+	TAILQ_HEAD(, fs_calm) calms; /* pages.c: who waits for readers */
+
 	/* notice.c */
+	int64_t notice_due;               /* when a notice has waited long enough for readers */
 	TAILQ_HEAD(, fs_notices) notices; /* directories that are owed something */
 	size_t n_notices;
 	STAILQ_HEAD(, fs_eviction) evictions;

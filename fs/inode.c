@@ -13,6 +13,7 @@
 #include "fs/list.h"
 #include "fs/names.h"
 #include "zk/acl.h"
+#include "zk/blob.h"
 #include "zk/path.h"
 
 /* A grant bridges the time between two requests of one system call. */
@@ -71,6 +72,7 @@ static void inode_free(struct fs_inodes *inodes, struct fs_inode *inode)
 {
 	fs_inode_unlink(inodes, inode);
 	fs_cache_drop(inodes, inode);
+	zk_blob_unref(inode->pages);
 	fs_list_unref(inode->known_list);
 	fs_list_unref(inode->told_list);
 	fs_names_clear(&inode->gone);

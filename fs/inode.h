@@ -101,6 +101,13 @@ struct fs_inode {
 	struct fs_notice *notice;   /* more is to be told; or NULL */
 	struct fs_notices *notices; /* of a directory: what is to be told of it, or NULL */
 
+	/* The kernel's pages (pages.h). */
+	bool has_pages;           /* it may have some */
+	unsigned n_page_readers;  /* open files that read through them */
+	int64_t page_reader_time; /* fs_clock_now() when the last one was opened */
+	struct zk_blob *pages;    /* what they are of, while somebody reads them */
+	bool knows_pages;         /* is that known? */
+
 	/* What a request has just fetched may be used once more by the next request of the same
 	 * thread, within a moment: open(2) is LOOKUP and OPEN. */
 	unsigned grants;

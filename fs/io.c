@@ -24,6 +24,7 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/notice.h"
+#include "fs/pages.h"
 #include "fs/proc.h"
 #include "fs/request.h"
 #include "fs/watch.h"
@@ -84,8 +85,8 @@ static bool wants_refresh(const struct fs_file *file, size_t size, uint64_t offs
 	       file->inode->linked && fs_clock_now() - file->base_time > SNAPSHOT_NS;
 }
 
-static void start_refresh(
-	struct fs *fs, fuse_req_t req, struct fs_file *file, size_t size, uint64_t offset)
+static void start_read(struct fs *fs, fuse_req_t req, struct fs_file *file, size_t size,
+	uint64_t offset, void (*done)(struct fs_fetch *fetch, int r))
 {
 	struct read *read = fs_request_new(fs, req, sizeof(*read), read_free);
 	int r;
@@ -97,10 +98,51 @@ static void start_refresh(
 	read->offset = offset;
 	fs_entry_prepare_fetch(fs, file->inode, &read->fetch);
 	read->fetch.opp = &read->base.op;
-	read->fetch.done = refreshed;
+	read->fetch.done = done;
+	fs_request_hold(&read->base, file->inode);
 	r = fs_fetch_start(&read->fetch, FS_FETCH_DATA, fs_inode_path(&fs->inodes, file->inode));
 	if (r < 0)
 		fs_request_fail(&read->base, r);
+}
+
+static void reply_pages(fuse_req_t req, const struct zk_blob *blob, size_t size, uint64_t offset)
+{
+	size_t len = blob ? blob->len : 0;
+
+	if (offset > len)
+		offset = len;
+	if (size > len - offset)
+		size = len - offset;
+	fuse_reply_buf(req, size ? blob->data + offset : NULL, size);
+}
+
+static void pages_fetched(struct fs_fetch *fetch, int r)
+{
+	struct read *read = fs_container_of(fetch, struct read, fetch);
+	struct fs_inode *inode = read->file->inode;
+	struct zk_blob *blob = read->file->base;
+
+	if (r == 0)
+		r = fs_entry_revalidate(read->base.fs, inode, fetch, r);
+	if (r == 0) {
+		fs_pages_learned(inode, fetch->blob);
+		blob = fetch->blob;
+	}
+	if (read->base.req)
+		reply_pages(read->base.req, blob, read->size, read->offset);
+	read->base.req = NULL;
+	fs_request_end(&read->base);
+}
+
+/* The kernel fills its pages. */
+static void read_pages(fuse_req_t req, struct fs_file *file, size_t size, uint64_t offset)
+{
+	struct zk_blob *blob = file->base;
+
+	if (!fs_pages_bytes(file->inode, &blob) && file->inode->linked && file->inode->exists)
+		start_read(file->fs, req, file, size, offset, pages_fetched);
+	else
+		reply_pages(req, blob, size, offset);
 }
 
 void fs_op_read(
@@ -109,13 +151,15 @@ void fs_op_read(
 	struct fs_file *file = fs_file_of(fi);
 	struct fs_inode *inode = file->inode;
 
-	if (!wants_refresh(file, size, (uint64_t)offset))
+	if (file->cached)
+		read_pages(req, file, size, (uint64_t)offset);
+	else if (!wants_refresh(file, size, (uint64_t)offset))
 		reply_bytes(req, file, size, (uint64_t)offset);
 	else if (fs_entry_is_current(inode) && inode->has_data && fs_may_tell_known(file->fs)) {
 		fs_file_set_base(file, inode->data, &inode->stat);
 		reply_bytes(req, file, size, (uint64_t)offset);
 	} else
-		start_refresh(file->fs, req, file, size, (uint64_t)offset);
+		start_read(file->fs, req, file, size, (uint64_t)offset, refreshed);
 }
 
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,

@@ -15,6 +15,7 @@
 #include "fs/fill.h"
 #include "fs/fs.h"
 #include "fs/list.h"
+#include "fs/options.h"
 #include "fs/request.h"
 #include "fs/watch.h"
 #include "zk/client.h"
@@ -239,7 +240,7 @@ static bool lookup_known(struct fs *fs, fuse_req_t req, struct fs_inode *dir, co
 	if (inode || !zk_client_connected(fs->zk) || !dir->children_current ||
 		strcmp(name, FS_DATA_NAME) == 0 || fs_list_has(dir->known_list, name))
 		return false;
-	if (!dir->notices)
+	if (!dir->notices && fs->options->stale == FS_STALE_SERVE)
 		absent.entry_timeout = FS_ENTRY_CERTAIN_TIMEOUT;
 	fuse_reply_entry(req, &absent);
 	return true;

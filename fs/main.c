@@ -24,6 +24,7 @@
 #include "fs/notice.h"
 #include "fs/notifier.h"
 #include "fs/options.h"
+#include "fs/pages.h"
 #include "fs/request.h"
 #include "fs/watch.h"
 #include "zk/client.h"
@@ -186,10 +187,11 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* What the events of one turn of the loop have made possible. */
-static void after_turn(struct zkfs *zkfs)
+/* What the events of one turn of the loop have made possible. Returns when there is more to do. */
+static int64_t after_turn(struct zkfs *zkfs)
 {
 	struct fs *fs = &zkfs->fs;
+	int64_t deadline;
 	struct fs_job *job = fs->job ? fs_notifier_take(fs->notifier) : NULL;
 
 	if (job)
@@ -198,7 +200,10 @@ static void after_turn(struct zkfs *zkfs)
 		fs_notifier_let_go(fs->notifier);
 	zkfs->loop.mounts_changed = false;
 	fs_watch_make_room(fs);
-	fs_notices_run(fs);
+	deadline = fs_fill_run(fs);
+	deadline = sooner(deadline, fs_pages_run(fs));
+	deadline = sooner(deadline, fs_watch_expire(fs));
+	return sooner(deadline, fs_notices_run(fs));
 }
 
 static void serve(struct zkfs *zkfs)
@@ -208,8 +213,7 @@ static void serve(struct zkfs *zkfs)
 
 	while (!zkfs->loop.ended) {
 		fs_loop_turn(&zkfs->loop, deadline);
-		after_turn(zkfs);
-		deadline = fs_fill_run(&zkfs->fs);
+		deadline = after_turn(zkfs);
 		if (fs_requests_check(&zkfs->fs))
 			deadline = sooner(deadline, fs_clock_now() + SIGNAL_CHECK_NS);
 		log_session(zkfs, &was_connected);

@@ -13,6 +13,7 @@
 #include "fs/names.h"
 #include "fs/notifier.h"
 #include "fs/options.h"
+#include "fs/pages.h"
 #include "fs/watch.h"
 
 struct fs_notice {
@@ -326,8 +327,18 @@ static bool is_committing(const struct fs_inode *inode)
 	return false;
 }
 
+/* Has who reads the old state had time to end? */
+static bool is_calm(struct fs *fs, const struct fs_inode *inode)
+{
+	int64_t until = inode->linked ? fs_pages_busy_until(inode) : 0;
+
+	if (until && until < fs->notice_due)
+		fs->notice_due = until;
+	return until == 0;
+}
+
 /* May it be told now, without waiting for anybody who waits for us? */
-static bool is_ready(const struct fs_notice *notice)
+static bool is_ready(struct fs *fs, const struct fs_notice *notice)
 {
 	const struct fs_inode *dir = notice->queue->dir, *inode = notice->inode;
 
@@ -338,6 +349,8 @@ static bool is_ready(const struct fs_notice *notice)
 	if (!inode)
 		return true;
 	if (inode->n_requests > 0 || is_committing(inode))
+		return false;
+	if (!is_calm(fs, inode))
 		return false;
 	return inode->linked || !inode->notices; /* what was in it goes before it */
 }
@@ -391,6 +404,9 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	}
 	job->notice = notice;
 	job->inval_node = inode->linked && event != FS_EVENT_CREATE && event != FS_EVENT_MKDIR;
+	job->lets_go = inode->linked && !fs_watch_is_held(inode);
+	if (job->inval_node)
+		fs_pages_turn(inode);
 	notice->handed = true;
 	notice->again = false;
 	notice->invalidate = false;
@@ -408,7 +424,7 @@ static bool tell_first(struct fs *fs)
 		struct fs_notice *notice;
 
 		next = TAILQ_NEXT(queue, link);
-		while ((notice = TAILQ_FIRST(&queue->list)) && is_ready(notice)) {
+		while ((notice = TAILQ_FIRST(&queue->list)) && is_ready(fs, notice)) {
 			bool is_last = !TAILQ_NEXT(notice, link);
 
 			if (tell(fs, notice)) {
@@ -444,14 +460,16 @@ static bool evict_first(struct fs *fs)
 	return job || evict_first(fs);
 }
 
-void fs_notices_run(struct fs *fs)
+int64_t fs_notices_run(struct fs *fs)
 {
+	fs->notice_due = INT64_MAX;
 	if (!fs->notifier || fs->job)
-		return;
+		return INT64_MAX;
 	/* By turns: neither waits for the other's end. */
 	fs->evicts_next = !fs->evicts_next;
 	if (!(fs->evicts_next && evict_first(fs)) && !tell_first(fs))
 		evict_first(fs);
+	return fs->job ? INT64_MAX : fs->notice_due;
 }
 
 void fs_notice_done(struct fs *fs, struct fs_job *job)
@@ -465,6 +483,8 @@ void fs_notice_done(struct fs *fs, struct fs_job *job)
 	} else {
 		struct fs_notices *queue = notice->queue;
 
+		if (job->inval_node)
+			fs_pages_turned(job->inode);
 		notice->handed = false;
 		if (notice->again || notice->invalidate || notice->n_awaited > 0) {
 			TAILQ_REMOVE(&queue->list, notice, link);

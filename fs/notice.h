@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct fs;
 struct fs_inode;
@@ -56,8 +57,9 @@ void fs_notice_evict(struct fs *fs, struct fs_inode *inode);
 /* The kernel's caches of an inode are to go. */
 void fs_notice_invalidate(struct fs *fs, struct fs_inode *inode);
 
-/* Hands to the notifier what can be told now. */
-void fs_notices_run(struct fs *fs);
+/* Hands to the notifier what can be told now. Returns when to call it again (fs_clock_now()), or
+ * INT64_MAX: not before something has happened. */
+int64_t fs_notices_run(struct fs *fs);
 /* A job has been done. */
 void fs_notice_done(struct fs *fs, struct fs_job *job);
 

@@ -149,6 +149,8 @@ static void do_job(struct fs_notifier *notifier, struct fs_job *job)
 		job->failed = true;
 	}
 	close_root(notifier, root);
+	if (job->lets_go)
+		invalidate_name(notifier, job);
 	/* Without the call nobody is told, but nobody must see what was before. */
 	if (r < 0) {
 		invalidate_name(notifier, job);

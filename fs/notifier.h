@@ -40,6 +40,7 @@ struct fs_job {
 	enum fs_event event;
 	bool has_data; /* of a file that is created */
 	bool inval_node, inval_name;
+	bool lets_go;             /* afterwards: nobody but us has made the kernel hold it */
 	uint64_t node_id, dir_id; /* nodeids */
 	char *path;               /* below the mount's root, no slash in front; owned */
 	const char *name;         /* its last part */

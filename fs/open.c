@@ -20,6 +20,7 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/notice.h"
+#include "fs/pages.h"
 #include "fs/request.h"
 #include "fs/watch.h"
 #include "zk/acl.h"
@@ -30,6 +31,7 @@ struct open {
 	struct fs_request base;
 	struct fs_fetch fetch;
 	struct fs_access access;
+	struct fs_calm calm;
 	struct fs_inode *inode; /* a reference; of CREATE: once there is one */
 	struct fs_inode *dir;   /* a reference; CREATE and MKNOD only */
 	char *path;
@@ -69,12 +71,15 @@ static bool reply_file(struct open *open, struct fs_file *file)
 {
 	struct fs *fs = open->base.fs;
 	struct fuse_entry_param entry;
+	bool cached = file->mode == FS_FILE_READ && !is_create(open) &&
+		      !(open->fi.flags & (O_DIRECT | O_SYNC)) && fs_pages_may_serve(open->inode);
 	int r;
 
 	if (!open->base.req)
 		return false;
 	open->fi.fh = (uintptr_t)file;
-	open->fi.direct_io = 1;
+	open->fi.direct_io = !cached;
+	open->fi.keep_cache = cached && open->inode->has_pages;
 	open->fi.noflush = file->mode == FS_FILE_READ;
 	if (is_create(open)) {
 		open->inode->told = true; /* the kernel tells it by itself */
@@ -86,6 +91,8 @@ static bool reply_file(struct open *open, struct fs_file *file)
 	} else {
 		r = fuse_reply_open(open->base.req, &open->fi);
 	}
+	if (r == 0 && cached)
+		fs_pages_opened(file);
 	open->base.req = NULL;
 	return r == 0;
 }
@@ -104,6 +111,32 @@ static void take_cached(struct open *open)
 					    : FS_DATA_NULL;
 }
 
+static void finish(struct open *open, bool fresh);
+
+static void calmed(struct fs_calm *calm)
+{
+	finish(fs_container_of(calm, struct open, calm), false);
+}
+
+static void cancel_calm(struct fs_request *request)
+{
+	fs_pages_cancel(request->fs, &((struct open *)request)->calm);
+	fs_request_end(request);
+}
+
+/* A writer may change the size of the pages under who reads them: it lets him end first. */
+static bool wait_for_calm(struct open *open)
+{
+	if (!is_write(open) || !open->base.req)
+		return false;
+	open->calm.inode = open->inode;
+	open->calm.done = calmed;
+	if (!fs_pages_wait(open->base.fs, &open->calm))
+		return false;
+	open->base.cancel = cancel_calm;
+	return true;
+}
+
 /* `fresh`: the file was made by this very request. */
 static void finish(struct open *open, bool fresh)
 {
@@ -112,6 +145,9 @@ static void finish(struct open *open, bool fresh)
 	int flags = open->fi.flags;
 	struct fs_file *file;
 
+	if (wait_for_calm(open))
+		return;
+	open->base.cancel = NULL;
 	if ((fresh || !inode->exists) && is_write(open) && !(flags & O_APPEND))
 		flags |= O_TRUNC;
 	file = fs_file_new(fs, inode, flags, open->base.tid);

@@ -28,6 +28,7 @@
 #include "fs/names.h"
 #include "fs/notice.h"
 #include "fs/options.h"
+#include "fs/pages.h"
 #include "fs/request.h"
 #include "fs/tree.h"
 #include "fs/watch.h"
@@ -299,6 +300,7 @@ static void moved_seen(void *userdata, int r, const struct zk_reply *reply)
 	if (r == 0 && inode->linked) {
 		inode->stat = reply->stat;
 		fs_notice_local(inode);
+		fs_pages_changed(rename->base.fs, inode);
 		LIST_FOREACH (file, &inode->files, inode_link)
 			file->base_stat = reply->stat;
 	}

@@ -21,6 +21,7 @@
 #include "fs/fs.h"
 #include "fs/notice.h"
 #include "fs/options.h"
+#include "fs/pages.h"
 #include "fs/request.h"
 #include "zk/blob.h"
 
@@ -73,6 +74,7 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 	if (r == 0) {
 		inode->stat = reply->stat;
 		fs_notice_local(inode);
+		fs_pages_changed(fs, inode);
 		fs_cache_put_data(&fs->inodes, inode, setattr->content);
 	}
 	if (r == 0 && setattr->base.req) {

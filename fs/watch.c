@@ -338,6 +338,31 @@ static void connected(void *userdata)
 	}
 }
 
+int64_t fs_watch_expire(struct fs *fs)
+{
+	struct zk_client_info info;
+	struct fs_inode *inode, *next;
+
+	if (fs->options->stale == FS_STALE_SERVE || zk_client_connected(fs->zk)) {
+		fs->expired = false;
+		return INT64_MAX;
+	}
+	if (fs->expired)
+		return INT64_MAX;
+	zk_client_get_info(fs->zk, &info);
+	if (!info.expired)
+		return fs_clock_now() +
+		       (info.session_timeout_ms - (int64_t)info.outage_ms + 1) * FS_MS;
+	fs->expired = true;
+	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
+		inode->current = false;
+		inode->children_current = false;
+		if (inode->linked && inode->exists)
+			fs_notice_invalidate(fs, inode);
+	}
+	return INT64_MAX;
+}
+
 void fs_watch_init(struct fs *fs)
 {
 	fs->watcher = (struct zk_watcher){

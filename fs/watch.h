@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "fs/fetch.h"
 
@@ -63,6 +64,10 @@ void fs_watch_moved(struct fs *fs, struct fs_inode *inode);
 
 /* The znode of the inode is gone, or is another. It loses its name, and so does all below it. */
 void fs_watch_gone(struct fs *fs, struct fs_inode *inode);
+
+/* With stale=fail: makes the kernel ask again for all it holds, once the session must have expired.
+ * Returns when to call it again (fs_clock_now()), or INT64_MAX. */
+int64_t fs_watch_expire(struct fs *fs);
 
 /* Lets go of what is not in use, if the watches come near their bound. */
 void fs_watch_make_room(struct fs *fs);
