@@ -302,6 +302,7 @@ static int commit_start(struct fs_file *file)
 	commit->fs = file->fs;
 	commit->file = file;
 	commit->touch = file->touch;
+	commit->n_bytes = file->n_bytes;
 	commit->deadline = fs_clock_now() + file->fs->options->op_timeout_ms * FS_MS;
 	STAILQ_INIT(&commit->waiters);
 	STAILQ_CONCAT(&commit->waiters, &file->waiters);
@@ -341,8 +342,9 @@ void fs_commit_discard(struct fs_file *file)
 	file->dirty = false;
 	file->touch = false;
 	file->too_large = false;
+	/* What a commit counts on stays: it takes that away itself when it is done. */
 	if (!file->has_bytes)
-		file->n_bytes = 0;
+		file->n_bytes = file->commit ? file->commit->n_bytes : 0;
 }
 
 void fs_commit_abandon(struct fs_file *file)

@@ -16,6 +16,7 @@ import pytest
 
 from support import proxy as zk
 from support.files import exists, fails_with, read, renameat2, write, RENAME_EXCHANGE
+from support.mount import mounts_at
 from support.tree import Tree, connect, disconnect, expire
 from support.waiting import SCALE, run, sh, wait_equal, wait_for
 
@@ -341,6 +342,30 @@ def test_umount_without_a_server_does_not_wait(own_server, lone):
     own_server.kill()
     wait_for(lambda: mnt.status()["state"] != "connected", 10)
     assert mnt.umount() < 2 * SCALE
+
+
+def end_while_waiting(mnt, proxy, *calls):
+    """Has calls wait for a frozen server, then ends zkfs, and gives the server back in time."""
+    proxy.freeze()
+    threads = []
+    for call in calls:
+        threads.append(in_background(call))
+        wait_for(lambda: waits(threads[-1].native_id), 5, "the call to wait")
+    mnt.signal(signal.SIGTERM)
+    wait_for(lambda: not mounts_at(mnt.path), 5, "the mount to go")
+    proxy.heal()
+    for thread in threads:
+        joined(thread)
+    mnt.wait_gone()
+
+
+def test_ending_zkfs_while_an_append_is_on_its_way(proxy, mounts, tree):
+    tree.create("/log", b"old\n")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    fd = os.open(mnt / "log", os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b"new\n")
+    end_while_waiting(mnt, proxy, lambda: os.fsync(fd))
+    wait_equal(lambda: tree.get("/log"), b"old\nnew\n", 5)
 
 
 def test_a_killed_daemon_ends_its_callers(own_server, lone):
