@@ -32,6 +32,8 @@
 /* A znode that was read so recently is not looked at again before it is written. */
 #define FRESH_NS (2 * FS_MS)
 
+STAILQ_HEAD(waiters, fs_waiter);
+
 struct fs_commit {
 	struct fs *fs;
 	struct fs_file *file;
@@ -42,10 +44,10 @@ struct fs_commit {
 	size_t n_bytes;          /* of the file's bytes, are in it */
 	bool touch;
 	int64_t deadline; /* for appends that meet one conflict after another */
-	STAILQ_HEAD(, fs_waiter) waiters;
+	struct waiters waiters;
 };
 
-static int commit_start(struct fs_file *file);
+static struct fs_commit *commit_new(struct fs_file *file);
 static void write_content(struct fs_commit *commit);
 
 static void commit_free(struct fs_commit *commit)
@@ -56,26 +58,38 @@ static void commit_free(struct fs_commit *commit)
 	free(commit);
 }
 
+/* The last waiter may free the file. */
+static void tell(struct waiters *waiters, int r)
+{
+	struct fs_waiter *waiter;
+
+	while ((waiter = STAILQ_FIRST(waiters))) {
+		STAILQ_REMOVE_HEAD(waiters, link);
+		waiter->done(waiter, r);
+	}
+}
+
 static void commit_end(struct fs_commit *commit, int r)
 {
 	struct fs_file *file = commit->file;
-	struct fs_waiter *waiter;
+	struct fs_commit *next = NULL;
 
 	file->commit = NULL;
 	if (r < 0) {
 		file->dirty = true;
 		file->touch = file->touch || (commit->touch && !file->has_bytes);
 	}
-	/* Those who came meanwhile share the result, unless there is something newer to commit. */
-	if (r < 0 || !file->dirty || (!STAILQ_EMPTY(&file->waiters) && commit_start(file) < 0))
+	/* Those who came meanwhile share the result, unless there is something newer to commit, or
+	 * it is no more than that somebody else did not want to wait. */
+	if ((r == 0 || r == -EINTR) && file->dirty && !STAILQ_EMPTY(&file->waiters))
+		next = commit_new(file);
+	if (!next)
 		STAILQ_CONCAT(&commit->waiters, &file->waiters);
-
-	/* The last waiter may free the file. */
-	while ((waiter = STAILQ_FIRST(&commit->waiters))) {
-		STAILQ_REMOVE_HEAD(&commit->waiters, link);
-		waiter->done(waiter, r);
-	}
+	/* Only then does the next one start: it may end at once, and with it the file. */
+	tell(&commit->waiters, r);
 	commit_free(commit);
+	if (next)
+		write_content(next);
 }
 
 /* What was appended is part of the base now; what came since stays. */
@@ -292,13 +306,13 @@ static void write_content(struct fs_commit *commit)
 		commit_end(commit, r);
 }
 
-/* Starts a commit for those who wait for one. */
-static int commit_start(struct fs_file *file)
+/* A commit for those who wait for one; write_content starts it. NULL when out of memory. */
+static struct fs_commit *commit_new(struct fs_file *file)
 {
 	struct fs_commit *commit = calloc(1, sizeof(*commit));
 
 	if (!commit)
-		return -ENOMEM;
+		return NULL;
 	commit->fs = file->fs;
 	commit->file = file;
 	commit->touch = file->touch;
@@ -309,18 +323,24 @@ static int commit_start(struct fs_file *file)
 	file->commit = commit;
 	file->dirty = false;
 	file->touch = false;
-	write_content(commit);
-	return 0;
+	return commit;
 }
 
 bool fs_commit(struct fs_file *file, struct fs_waiter *waiter)
 {
+	struct fs_commit *commit;
+
 	if (file->inode->removed || file->discarded)
 		fs_commit_discard(file);
 	if (!file->dirty && !file->commit)
 		return false;
 	STAILQ_INSERT_TAIL(&file->waiters, waiter, link);
-	if (!file->commit && commit_start(file) < 0) {
+	if (file->commit)
+		return true;
+	commit = commit_new(file);
+	if (commit) {
+		write_content(commit);
+	} else {
 		STAILQ_REMOVE(&file->waiters, waiter, fs_waiter, link);
 		waiter->done(waiter, -ENOMEM);
 	}
