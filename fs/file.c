@@ -31,6 +31,7 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		opener = fs_proc_process(opener_tid);
 	file->fs = fs;
+	file->n_refs = 1;
 	file->inode = fs_inode_ref(inode);
 	file->mode = mode_of(flags);
 	file->access = flags & O_ACCMODE;
@@ -44,8 +45,16 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 	return file;
 }
 
-void fs_file_free(struct fs_file *file)
+struct fs_file *fs_file_ref(struct fs_file *file)
 {
+	file->n_refs++;
+	return file;
+}
+
+void fs_file_unref(struct fs_file *file)
+{
+	if (--file->n_refs > 0)
+		return;
 	LIST_REMOVE(file, inode_link);
 	LIST_REMOVE(file, fs_link);
 	fs_inode_unref(&file->fs->inodes, file->inode);

@@ -37,6 +37,7 @@ struct fs_waiter; /* a request that waits for a commit: commit.c */
 
 struct fs_file {
 	struct fs *fs;
+	unsigned n_refs; /* the kernel's, from OPEN to the last commit; and requests in flight */
 	struct fs_inode *inode; /* a reference */
 	enum fs_file_mode mode;
 	int access;   /* O_RDONLY, O_WRONLY or O_RDWR */
@@ -69,9 +70,10 @@ struct fs_file {
 	LIST_ENTRY(fs_file) fs_link;
 };
 
-/* `flags` are open(2)'s. NULL when out of memory. */
+/* `flags` are open(2)'s. One reference; NULL when out of memory. */
 struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pid_t opener_tid);
-void fs_file_free(struct fs_file *file);
+struct fs_file *fs_file_ref(struct fs_file *file);
+void fs_file_unref(struct fs_file *file);
 
 static inline struct fs_file *fs_file_of(const struct fuse_file_info *fi)
 {

@@ -34,14 +34,17 @@
 struct read {
 	struct fs_request base;
 	struct fs_fetch fetch;
-	struct fs_file *file;
+	struct fs_file *file; /* a reference: at the end it is let go with reads in flight */
 	size_t size;
 	uint64_t offset;
 };
 
 static void read_free(struct fs_request *request)
 {
-	fs_fetch_done(&((struct read *)request)->fetch);
+	struct read *read = (struct read *)request;
+
+	fs_fetch_done(&read->fetch);
+	fs_file_unref(read->file);
 }
 
 static void reply_bytes(fuse_req_t req, struct fs_file *file, size_t size, uint64_t offset)
@@ -90,7 +93,7 @@ static void start_refresh(
 
 	if (!read)
 		return;
-	read->file = file;
+	read->file = fs_file_ref(file);
 	read->size = size;
 	read->offset = offset;
 	fs_entry_prepare_fetch(fs, file->inode, &read->fetch);
@@ -216,7 +219,7 @@ static void file_end(struct fs_file *file)
 	if (!inode->exists && (inode->kind == FS_KIND_FILE || inode->kind == FS_KIND_DATA) &&
 		LIST_FIRST(&inode->files) == file && !LIST_NEXT(file, inode_link))
 		fs_inode_unlink(&file->fs->inodes, inode);
-	fs_file_free(file);
+	fs_file_unref(file);
 }
 
 static void release_committed(struct fs_waiter *waiter, int r)

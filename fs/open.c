@@ -122,7 +122,7 @@ static void finish(struct open *open, bool fresh)
 	if (inode->exists)
 		fs_inode_grant(inode, open->base.tid, FS_GRANT_ATTR);
 	if (!reply_file(open, file))
-		fs_file_free(file);
+		fs_file_unref(file);
 	fs_request_end(&open->base);
 }
 
@@ -234,7 +234,7 @@ static void open_status(
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) < 0)
-		fs_file_free(file);
+		fs_file_unref(file);
 }
 
 static int check_open(const struct fs *fs, const struct fs_inode *inode, int flags)

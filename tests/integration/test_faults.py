@@ -368,6 +368,19 @@ def test_ending_zkfs_while_an_append_is_on_its_way(proxy, mounts, tree):
     wait_equal(lambda: tree.get("/log"), b"old\nnew\n", 5)
 
 
+def test_ending_zkfs_while_a_read_is_on_its_way(proxy, mounts, tree):
+    """The file that is read is let go of while the commit of another is waited for."""
+    tree.create("/read", b"old\n")
+    tree.create("/written", b"old\n")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    reader = os.open(mnt / "read", os.O_RDONLY)
+    writer = os.open(mnt / "written", os.O_WRONLY | os.O_TRUNC)
+    os.write(writer, b"new\n")
+    time.sleep(0.1)  # the reader's snapshot is not good enough any more
+    end_while_waiting(mnt, proxy, lambda: os.pread(reader, 10, 0), lambda: os.fsync(writer))
+    wait_equal(lambda: tree.get("/written"), b"new\n", 5)
+
+
 def test_a_killed_daemon_ends_its_callers(own_server, lone):
     mnt = lone("op_timeout=60000", "timeout=3000")
     os.stat(mnt / "d")

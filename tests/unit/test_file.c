@@ -27,7 +27,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	while (!LIST_EMPTY(&fs.files))
-		fs_file_free(LIST_FIRST(&fs.files));
+		fs_file_unref(LIST_FIRST(&fs.files));
 	fs_inodes_done(&fs.inodes);
 	return 0;
 }
