@@ -369,7 +369,11 @@ void fs_commit_discard(struct fs_file *file)
 
 void fs_commit_abandon(struct fs_file *file)
 {
-	if (file->commit)
-		commit_free(file->commit);
+	if (!file->commit)
+		return;
+	file->fs->counters.failed_commits++;
+	fs_problem(file->fs, "%s: what was written may be lost: no server has answered",
+		file->commit->path ? file->commit->path : "?");
+	commit_free(file->commit);
 	file->commit = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/commit.h"
 #include "zk/stat.h"
 
 struct fs;
@@ -32,8 +33,6 @@ enum fs_file_mode {
 	FS_FILE_APPEND,  /* what is written comes after whatever is there at the commit */
 	FS_FILE_CHANGE,  /* in place: only if nobody else has changed it since it was opened */
 };
-
-struct fs_waiter; /* a request that waits for a commit: commit.c */
 
 struct fs_file {
 	struct fs *fs;
@@ -65,6 +64,7 @@ struct fs_file {
 	bool discarded; /* nothing is committed any more */
 	struct fs_commit *commit;         /* that runs, or NULL */
 	STAILQ_HEAD(, fs_waiter) waiters; /* for the next commit */
+	struct fs_waiter release;         /* waits for the last one */
 
 	LIST_ENTRY(fs_file) inode_link;
 	LIST_ENTRY(fs_file) fs_link;

@@ -206,11 +206,6 @@ void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 }
 
 /* The end of an open file, which may still have something to commit. */
-struct release {
-	struct fs_waiter waiter;
-	struct fs_file *file;
-};
-
 static void file_end(struct fs_file *file)
 {
 	struct fs_inode *inode = file->inode;
@@ -224,8 +219,7 @@ static void file_end(struct fs_file *file)
 
 static void release_committed(struct fs_waiter *waiter, int r)
 {
-	struct release *release = fs_container_of(waiter, struct release, waiter);
-	struct fs_file *file = release->file;
+	struct fs_file *file = fs_container_of(waiter, struct fs_file, release);
 
 	if (r < 0) {
 		char *path = fs_inode_path(&file->fs->inodes, file->inode);
@@ -235,14 +229,11 @@ static void release_committed(struct fs_waiter *waiter, int r)
 			strerror(-r));
 		free(path);
 	}
-	free(release);
 	file_end(file);
 }
 
 void fs_file_release(struct fs_file *file)
 {
-	struct release *release;
-
 	file->released = true;
 	if (file->too_large)
 		fs_commit_discard(file); /* write(2) has told */
@@ -250,15 +241,9 @@ void fs_file_release(struct fs_file *file)
 		file->fs->counters.killed_writers++;
 		fs_commit_discard(file);
 	}
-	release = malloc(sizeof(*release));
-	if (release) {
-		release->file = file;
-		release->waiter.done = release_committed;
-		if (fs_commit(file, &release->waiter))
-			return;
-		free(release);
-	}
-	file_end(file);
+	file->release.done = release_committed;
+	if (!fs_commit(file, &file->release))
+		file_end(file);
 }
 
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

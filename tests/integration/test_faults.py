@@ -4,6 +4,7 @@ nothing hangs, nothing acknowledged is lost, nothing is done twice.
 """
 
 import errno
+import glob
 import os
 import re
 import signal
@@ -379,6 +380,48 @@ def test_ending_zkfs_while_a_read_is_on_its_way(proxy, mounts, tree):
     time.sleep(0.1)  # the reader's snapshot is not good enough any more
     end_while_waiting(mnt, proxy, lambda: os.pread(reader, 10, 0), lambda: os.fsync(writer))
     wait_equal(lambda: tree.get("/written"), b"new\n", 5)
+
+
+LATE_WRITER = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+if os.fork():
+    os._exit(0)
+sys.stdin.readline()
+os.write(fd, b"new")
+print("written", flush=True)
+sys.stdin.readline()
+os._exit(0)
+"""
+
+
+def test_a_commit_that_the_end_cuts_off_is_logged(proxy, mounts, spawn, tree):
+    """Its writer had inherited the file, and has ended: nobody is there to be told."""
+    tree.create("/f", b"old")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    pipe = subprocess.PIPE
+    process = spawn(sys.executable, "-c", LATE_WRITER, mnt / "f", stdin=pipe, stdout=pipe)
+    assert process.wait(10) == 0
+    process.stdin.write(b"write\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"written\n"
+    proxy.freeze()
+    process.stdin.close()
+    wait_for(lambda: not any_holder(mnt), 5, "the last holder to end")
+    mnt.umount()
+    proxy.heal()
+    assert "/f: what was written may be lost" in mnt.stderr()
+
+
+def any_holder(mnt):
+    """Whether a process has a file of the mount open."""
+    for path in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(path).startswith(str(mnt)):
+                return True
+        except OSError:
+            pass
+    return False
 
 
 def test_a_killed_daemon_ends_its_callers(own_server, lone):
