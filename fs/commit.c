@@ -78,6 +78,8 @@ static void commit_end(struct fs_commit *commit, int r)
 	if (r < 0) {
 		file->dirty = true;
 		file->touch = file->touch || (commit->touch && !file->has_bytes);
+	} else {
+		file->only_name = false;
 	}
 	/* Those who came meanwhile share the result, unless there is something newer to commit, or
 	 * it is no more than that somebody else did not want to wait. */
@@ -282,6 +284,11 @@ static void write_content(struct fs_commit *commit)
 	struct fs_file *file = commit->file;
 	int r = 0;
 
+	/* Somebody else has made it, and nothing was written here: what they wrote stays. */
+	if (file->only_name && file->inode->exists) {
+		commit_end(commit, 0);
+		return;
+	}
 	/* The znode has come to be since this file was opened: what is appended comes behind it. */
 	if (file->mode != FS_FILE_REPLACE && file->inode->exists && !file->has_base) {
 		refetch(commit);

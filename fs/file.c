@@ -128,6 +128,7 @@ static void changed(struct fs_file *file)
 {
 	file->dirty = true;
 	file->touch = false;
+	file->only_name = false;
 	file->killed = false;
 }
 

@@ -58,6 +58,7 @@ struct fs_file {
 
 	bool dirty;     /* something is to be committed */
 	bool touch;     /* and it is no more than a new mtime */
+	bool only_name; /* and it is no more than that the file is to be there */
 	bool too_large; /* a write did not fit: half of it is not to be published */
 	bool killed;    /* who last let go of it died by a signal, and nobody wrote since */
 	bool released;  /* the kernel has let go */

@@ -119,6 +119,7 @@ static void finish(struct open *open, bool fresh)
 	if (open->fetch.data == FS_DATA_PRESENT || open->fetch.data == FS_DATA_NULL)
 		fs_file_set_base(file, open->fetch.blob, &open->fetch.stat);
 	file->dirty = is_write(open) && (!inode->exists || (open->fi.flags & O_TRUNC));
+	file->only_name = file->dirty && !(open->fi.flags & O_TRUNC);
 	if (inode->exists)
 		fs_inode_grant(inode, open->base.tid, FS_GRANT_ATTR);
 	if (!reply_file(open, file))

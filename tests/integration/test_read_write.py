@@ -289,6 +289,29 @@ def test_two_creators_of_one_file_lose_nothing_but_the_race(mnt, mnt2, tree):
     assert tree.get("/f") == b"second"
 
 
+@pytest.mark.parametrize("flags", [os.O_RDWR, os.O_WRONLY, os.O_WRONLY | os.O_APPEND])
+def test_a_creator_that_wrote_nothing_keeps_what_another_mount_wrote(mnt, mnt2, tree, flags):
+    """open(O_CREAT) without O_TRUNC wants no more than that the file is there."""
+    first = os.open(mnt / "f", flags | os.O_CREAT)
+    second = os.open(mnt2 / "f", flags | os.O_CREAT)
+    os.write(first, b"data")
+    os.close(first)
+    os.close(second)
+    assert tree.get("/f") == b"data"
+    assert tree.version("/f") == 0
+
+
+def test_a_second_opener_that_wrote_nothing_keeps_what_the_creator_wrote(mnt, tree):
+    first = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT)
+    second = os.open(mnt / "f", os.O_RDWR)
+    os.write(first, b"data")
+    os.fsync(first)
+    os.close(second)
+    os.close(first)
+    assert tree.get("/f") == b"data"
+    assert tree.version("/f") == 0
+
+
 @pytest.mark.parametrize("commit", [os.close, os.fsync], ids=["close", "fsync"])
 def test_a_change_in_place_of_an_overtaken_version_is_refused(mnt, tree, commit):
     tree.create("/f", b"0123456789")
