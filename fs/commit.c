@@ -115,6 +115,11 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 		inode->parent->stat = *stat;
 	fs_cache_put_data(&commit->fs->inodes, inode, commit->content);
 	fs_file_set_base(file, commit->content, stat);
+	if (file->appends) {
+		file->appends = false;
+		file->mode = FS_FILE_APPEND;
+		file->has_bytes = false;
+	}
 	if (!file->has_bytes)
 		consume_appended(file, commit->n_bytes);
 	commit->fs->counters.commits++;

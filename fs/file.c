@@ -16,9 +16,9 @@ static enum fs_file_mode mode_of(int flags)
 {
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		return FS_FILE_READ;
-	if (flags & O_APPEND)
-		return FS_FILE_APPEND;
-	return flags & O_TRUNC ? FS_FILE_REPLACE : FS_FILE_CHANGE;
+	if (flags & O_TRUNC)
+		return FS_FILE_REPLACE;
+	return flags & O_APPEND ? FS_FILE_APPEND : FS_FILE_CHANGE;
 }
 
 struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pid_t opener_tid)
@@ -35,6 +35,7 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 	file->inode = fs_inode_ref(inode);
 	file->mode = mode_of(flags);
 	file->access = flags & O_ACCMODE;
+	file->appends = file->mode == FS_FILE_REPLACE && (flags & O_APPEND);
 	file->direct = flags & O_DIRECT;
 	file->opener = opener;
 	file->has_bytes = file->mode == FS_FILE_REPLACE;
@@ -132,15 +133,31 @@ static void changed(struct fs_file *file)
 	file->killed = false;
 }
 
-int fs_file_write(
-	struct fs_file *file, const char *data, size_t size, uint64_t offset, uint64_t max)
+/* Makes it a file that appends, or one that does not, as the first write has it. */
+static int take_mode(struct fs_file *file, bool append)
 {
-	int r = 0;
+	int r;
 
+	if (append && file->mode == FS_FILE_CHANGE && !file->has_bytes)
+		file->mode = FS_FILE_APPEND;
+	if (append && file->mode == FS_FILE_APPEND)
+		return 0;
+	r = take_over_base(file);
+	if (r < 0)
+		return r;
 	if (file->mode == FS_FILE_APPEND)
+		file->mode = FS_FILE_CHANGE; /* what was there before is now part of it */
+	file->appends = file->appends && append;
+	return 0;
+}
+
+int fs_file_write(struct fs_file *file, const char *data, size_t size, uint64_t offset, bool append,
+	uint64_t max)
+{
+	int r = take_mode(file, append);
+
+	if (append)
 		offset = file->n_bytes;
-	else
-		r = take_over_base(file);
 	if (r < 0)
 		return r;
 	if (offset > max || size > max - offset ||
@@ -166,13 +183,11 @@ int fs_file_truncate(struct fs_file *file, uint64_t size, uint64_t max)
 
 	if (size > max)
 		return -EFBIG;
-	r = take_over_base(file);
+	r = take_mode(file, false);
 	if (r == 0)
 		r = make_room(file, size);
 	if (r < 0)
 		return r;
-	if (file->mode == FS_FILE_APPEND)
-		file->mode = FS_FILE_CHANGE; /* what was there before is now part of it */
 	if (size > file->n_bytes)
 		memset(file->bytes + file->n_bytes, 0, size - file->n_bytes);
 	file->n_bytes = size;

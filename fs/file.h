@@ -40,6 +40,7 @@ struct fs_file {
 	struct fs_inode *inode; /* a reference */
 	enum fs_file_mode mode;
 	int access;   /* O_RDONLY, O_WRONLY or O_RDWR */
+	bool appends; /* O_APPEND with O_TRUNC: FS_FILE_APPEND once the truncation is committed */
 	bool direct;  /* O_DIRECT: keeps its snapshot for good */
 	pid_t opener; /* process; of writers */
 
@@ -88,10 +89,10 @@ void fs_file_set_base(struct fs_file *file, struct zk_blob *base, const struct z
 bool fs_file_has_own_size(const struct fs_file *file);
 uint64_t fs_file_size(const struct fs_file *file);
 
-/* Both 0, -EFBIG (over `max`, all in all), or -ENOMEM; then the bytes are as before. With
- * FS_FILE_APPEND the offset means nothing. */
-int fs_file_write(
-	struct fs_file *file, const char *data, size_t size, uint64_t offset, uint64_t max);
+/* Both 0, -EFBIG (over `max`, all in all), or -ENOMEM; then the bytes are as before. `append`: at
+ * the end, the offset means nothing; O_APPEND may be set and taken away while a file is open. */
+int fs_file_write(struct fs_file *file, const char *data, size_t size, uint64_t offset, bool append,
+	uint64_t max);
 int fs_file_truncate(struct fs_file *file, uint64_t size, uint64_t max);
 
 /* Up to two runs of bytes at an offset, without copying; valid until the file is changed. Returns

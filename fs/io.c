@@ -13,6 +13,7 @@
 #include "fs/ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,7 +125,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, 
 	int r = -ENOMEM;
 
 	if (path)
-		r = fs_file_write(file, data, size, (uint64_t)offset,
+		r = fs_file_write(file, data, size, (uint64_t)offset, fi->flags & O_APPEND,
 			fs_max_data(fs, path, !file->inode->exists));
 	free(path);
 	if (r < 0)

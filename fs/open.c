@@ -59,7 +59,7 @@ static bool is_write(const struct open *open)
 
 static bool is_replace(const struct open *open)
 {
-	return is_write(open) && (open->fi.flags & O_TRUNC) && !(open->fi.flags & O_APPEND);
+	return is_write(open) && (open->fi.flags & O_TRUNC);
 }
 
 /* Sends the reply that hands the file over. */
