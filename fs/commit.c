@@ -157,7 +157,9 @@ static void refetch(struct fs_commit *commit)
 	int r;
 
 	fs_fetch_done(fetch);
-	*fetch = (struct fs_fetch){ .fs = commit->fs, .opp = &commit->op, .done = refetched };
+	*fetch = (struct fs_fetch){
+		.fs = commit->fs, .at = commit->file->inode, .opp = &commit->op, .done = refetched
+	};
 	fetch->is_root =
 		commit->file->inode->kind == FS_KIND_DATA && !commit->file->inode->parent->parent;
 	r = fs_fetch_start(fetch, FS_FETCH_DATA, path);

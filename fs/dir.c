@@ -131,12 +131,27 @@ static int take_children(struct fs_dir *dir, const struct zk_reply *reply)
 	return 0;
 }
 
+/* A rename has given it another path since it was asked for; forgets that path. */
+static bool was_moved(struct fs_dir_reload *reload)
+{
+	char *path = fs_inode_path(&reload->dir->fs->inodes, reload->dir->inode);
+	bool moved = path && strcmp(path, reload->path) != 0;
+
+	free(path);
+	fs_dir_reload_done(reload);
+	return moved;
+}
+
 static void got_children(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct fs_dir_reload *reload = userdata;
 	struct fs_dir *dir = reload->dir;
 
 	*reload->opp = NULL;
+	if (was_moved(reload) && (r == 0 || r == -ENOENT)) {
+		fs_dir_reload(reload);
+		return;
+	}
 	if (r == 0) {
 		r = take_children(dir, reply);
 	} else if (r == -ENOTCONN) {
@@ -158,8 +173,7 @@ void fs_dir_reload(struct fs_dir_reload *reload)
 	struct fs *fs = dir->fs;
 	struct fs_list *list;
 	unsigned flags = 0;
-	char *path;
-	int r;
+	int r = -ENOMEM;
 
 	if (dir->inode->kind == FS_KIND_CONTROL_DIR) {
 		list = control_list();
@@ -170,11 +184,19 @@ void fs_dir_reload(struct fs_dir_reload *reload)
 	}
 	if (dir->inode->list && fs_may_serve_stale(fs))
 		flags = ZK_OP_FAIL_FAST;
-	path = fs_inode_path(&fs->inodes, dir->inode);
-	r = path ? zk_children(fs->zk, path, flags, got_children, reload, reload->opp) : -ENOMEM;
-	free(path);
-	if (r < 0)
+	reload->path = fs_inode_path(&fs->inodes, dir->inode);
+	if (reload->path)
+		r = zk_children(fs->zk, reload->path, flags, got_children, reload, reload->opp);
+	if (r < 0) {
+		fs_dir_reload_done(reload);
 		reload->done(reload, r);
+	}
+}
+
+void fs_dir_reload_done(struct fs_dir_reload *reload)
+{
+	free(reload->path);
+	reload->path = NULL;
 }
 
 struct opendir {
@@ -188,6 +210,7 @@ static void opendir_free(struct fs_request *request)
 {
 	struct opendir *opendir = (struct opendir *)request;
 
+	fs_dir_reload_done(&opendir->reload);
 	if (opendir->dir)
 		fs_dir_free(opendir->dir);
 }
@@ -319,10 +342,15 @@ static void reloaded(struct fs_dir_reload *reload, int r)
 		read_entries(readdir);
 }
 
+static void readdir_free(struct fs_request *request)
+{
+	fs_dir_reload_done(&((struct readdir *)request)->reload);
+}
+
 static void start_readdir(
 	fuse_req_t req, struct fs_dir *dir, size_t size, uint64_t offset, bool plus)
 {
-	struct readdir *readdir = fs_request_new(dir->fs, req, sizeof(*readdir), NULL);
+	struct readdir *readdir = fs_request_new(dir->fs, req, sizeof(*readdir), readdir_free);
 
 	if (!readdir)
 		return;

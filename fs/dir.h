@@ -39,9 +39,12 @@ struct fs_dir {
 struct fs_dir_reload {
 	struct fs_dir *dir;
 	struct zk_op **opp;
+	char *path; /* while it is asked for */
 	void (*done)(struct fs_dir_reload *reload, int r);
 };
 void fs_dir_reload(struct fs_dir_reload *reload);
+/* Releases what it holds; also when it was never started, and after *opp was cancelled. */
+void fs_dir_reload_done(struct fs_dir_reload *reload);
 
 /* The end of an open directory, also of one that was never given out. */
 void fs_dir_free(struct fs_dir *dir);

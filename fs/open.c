@@ -321,13 +321,16 @@ static void existing_fetched(struct fs_fetch *fetch, int r)
 /* Somebody else has made it since the LOOKUP. */
 static void open_existing(struct open *open)
 {
-	char *path = strdup(open->path);
+	struct fs *fs = open->base.fs;
 	int r;
 
-	open->fetch.fs = open->base.fs;
+	open->fetch.fs = fs;
+	open->fetch.at = open->dir;
+	open->fetch.name = open->name;
 	open->fetch.opp = &open->base.op;
 	open->fetch.done = existing_fetched;
-	r = fs_fetch_start(&open->fetch, FS_FETCH_DATA, path);
+	r = fs_fetch_start(&open->fetch, FS_FETCH_DATA,
+		fs_inode_child_path(&fs->inodes, open->dir, open->name));
 	if (r < 0)
 		fs_request_fail(&open->base, r);
 }

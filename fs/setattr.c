@@ -65,7 +65,7 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 	struct fs_inode *inode = setattr->inode;
 
 	setattr->base.op = NULL;
-	if (r == -ESTALE && fs_clock_now() < setattr->deadline) {
+	if ((r == -ESTALE || r == -ENOENT) && fs_clock_now() < setattr->deadline) {
 		start_fetch(setattr);
 		return;
 	}
@@ -106,8 +106,8 @@ static void fetched(struct fs_fetch *fetch, int r)
 			r = -ENOMEM;
 	}
 	if (r == 0)
-		r = zk_set(fs->zk, setattr->path, setattr->content, fetch->stat.version,
-			&fetch->stat, 0, written, setattr, &setattr->base.op);
+		r = zk_set(fs->zk, fetch->path, setattr->content, fetch->stat.version, &fetch->stat,
+			0, written, setattr, &setattr->base.op);
 	if (r < 0)
 		fs_request_fail(&setattr->base, r);
 }

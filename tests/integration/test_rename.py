@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+import time
 
 import pytest
 
@@ -114,6 +116,64 @@ def test_a_writer_of_the_replaced_target_does_not_touch_the_new_one(mnt, tree):
     except OSError as error:
         assert error.errno == errno.ESTALE
     assert tree.get("/target") == b"new"
+
+
+@pytest.fixture
+def busy():
+    """Calls functions over and over in threads of their own; .errors is what they raised."""
+
+    class Busy:
+        def __init__(self):
+            self.errors = []
+            self.stop = threading.Event()
+            self.threads = []
+
+        def repeat(self, call):
+            while not self.stop.is_set() and not self.errors:
+                try:
+                    call()
+                except OSError as error:
+                    self.errors.append(error)
+
+        def start(self, *calls):
+            for call in calls:
+                thread = threading.Thread(target=self.repeat, args=[call], daemon=True)
+                self.threads.append(thread)
+                thread.start()
+
+        def end(self):
+            self.stop.set()
+            for thread in self.threads:
+                thread.join()
+
+    busy = Busy()
+    yield busy
+    busy.end()
+
+
+def rename_to_and_fro(a, b, busy, seconds=2):
+    """Ends early with the first error of what is done meanwhile."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not busy.errors:
+        os.rename(a, b)
+        os.rename(b, a)
+
+
+def test_stat_of_an_open_file_while_it_is_renamed(mnt, tree, busy):
+    """The answer to what was asked under the old name says nothing of the file."""
+    tree.create("/a", b"x")
+    fd = os.open(mnt / "a", os.O_RDONLY)
+    busy.start(*[lambda: os.fstat(fd)] * 3)
+    rename_to_and_fro(mnt / "a", mnt / "b", busy)
+    assert not busy.errors
+
+
+def test_names_below_a_directory_while_it_is_renamed(mnt, tree, busy):
+    tree.create("/a/d/f", b"x")
+    fd = os.open(mnt / "a" / "d", os.O_RDONLY | os.O_DIRECTORY)
+    busy.start(lambda: os.stat("f", dir_fd=fd), lambda: os.listdir(fd))
+    rename_to_and_fro(mnt / "a", mnt / "b", busy)
+    assert not busy.errors
 
 
 def test_noreplace(mnt, tree):
