@@ -132,6 +132,10 @@ static void refetched(struct fs_fetch *fetch, int r)
 	struct fs_commit *commit = fs_container_of(fetch, struct fs_commit, fetch);
 	struct fs_file *file = commit->file;
 
+	if (file->inode->removed) {
+		commit_end(commit, 0);
+		return;
+	}
 	if (r == -ENOENT)
 		r = -ESTALE;
 	if (r == 0 && file->inode->kind != FS_KIND_DATA && fetch->kind != FS_KIND_FILE)
@@ -167,6 +171,16 @@ static void refetch(struct fs_commit *commit)
 		commit_end(commit, r);
 }
 
+/* A rename was under way when this was sent to the old path. */
+static bool was_moved(const struct fs_commit *commit)
+{
+	char *path = fs_inode_path(&commit->fs->inodes, commit->file->inode);
+	bool moved = path && strcmp(path, commit->path) != 0;
+
+	free(path);
+	return moved;
+}
+
 static void create_done(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct fs_commit *commit = userdata;
@@ -174,6 +188,8 @@ static void create_done(void *userdata, int r, const struct zk_reply *reply)
 	commit->op = NULL;
 	if (r == 0)
 		commit_applied(commit, &reply->stat);
+	else if ((r == -ENOENT || r == -EEXIST) && was_moved(commit))
+		write_content(commit);
 	else if (r == -EEXIST)
 		refetch(commit);
 	else
@@ -188,8 +204,12 @@ static void set_done(void *userdata, int r, const struct zk_reply *reply)
 	commit->op = NULL;
 	if (r == 0)
 		commit_applied(commit, &reply->stat);
+	else if ((r == -ENOENT || r == -ESTALE) && file->inode->removed)
+		commit_end(commit, 0);
+	else if ((r == -ENOENT || r == -ESTALE) && was_moved(commit))
+		write_content(commit);
 	else if (r == -ENOENT)
-		commit_end(commit, file->inode->removed ? 0 : -ESTALE);
+		commit_end(commit, -ESTALE);
 	else if (r == -ESTALE && file->mode == FS_FILE_APPEND)
 		refetch(commit);
 	else
@@ -239,7 +259,8 @@ static bool needs_recheck(const struct fs_commit *commit)
 	const struct fs_file *file = commit->file;
 
 	return file->mode != FS_FILE_REPLACE && file->inode->exists &&
-	       file->inode->kind != FS_KIND_DATA && fs_clock_now() - file->base_time > FRESH_NS;
+	       file->inode->kind != FS_KIND_DATA &&
+	       (file->moved || fs_clock_now() - file->base_time > FRESH_NS);
 }
 
 static void rechecked(void *userdata, int r, const struct zk_reply *reply)
@@ -248,6 +269,12 @@ static void rechecked(void *userdata, int r, const struct zk_reply *reply)
 	struct fs_file *file = commit->file;
 
 	commit->op = NULL;
+	if ((r == 0 || r == -ENOENT) && was_moved(commit)) {
+		write_content(commit);
+		return;
+	}
+	if (r == 0 && file->moved)
+		fs_file_found(file, &reply->stat);
 	if (r == -ENOENT || (r == 0 && reply->stat.czxid != file->base_stat.czxid))
 		r = file->inode->removed ? -ENOENT : -ESTALE;
 	if (r == 0) {
@@ -291,8 +318,9 @@ static void write_content(struct fs_commit *commit)
 	struct fs_file *file = commit->file;
 	int r = 0;
 
-	/* Somebody else has made it, and nothing was written here: what they wrote stays. */
-	if (file->only_name && file->inode->exists) {
+	/* Somebody else has made it, and nothing was written here: what they wrote stays. And what is
+	 * written to a file that has been removed here, goes with it. */
+	if ((file->only_name && file->inode->exists) || file->inode->removed) {
 		commit_end(commit, 0);
 		return;
 	}

@@ -70,8 +70,30 @@ void fs_file_set_base(struct fs_file *file, struct zk_blob *base, const struct z
 	zk_blob_unref(file->base);
 	file->base = base;
 	file->base_stat = *stat;
+	file->moved = false;
 	file->has_base = true;
 	file->base_time = fs_clock_now();
+}
+
+/* No znode ever has it. */
+#define OVERTAKEN_VERSION INT32_MIN
+
+void fs_file_move_base(struct fs_file *file, const struct zk_stat *was, const struct zk_stat *now)
+{
+	bool same = file->base_stat.version == was->version;
+
+	if (!file->has_base || (!file->moved && file->base_stat.czxid != was->czxid))
+		return;
+	file->base_stat = *now;
+	file->moved = now->czxid == 0;
+	if (!same)
+		file->base_stat.version = OVERTAKEN_VERSION;
+}
+
+void fs_file_found(struct fs_file *file, const struct zk_stat *stat)
+{
+	file->base_stat.czxid = stat->czxid;
+	file->moved = false;
 }
 
 static size_t base_size(const struct fs_file *file)

@@ -48,6 +48,7 @@ struct fs_file {
 	struct zk_blob *base; /* a reference; NULL: empty */
 	bool has_base; /* it is known what there was; not of a file that was not committed yet */
 	struct zk_stat base_stat;
+	bool moved;        /* base_stat.czxid is not known: a rename has made the znode anew */
 	int64_t base_time; /* fs_clock_now() when base was fetched */
 	uint64_t read_end; /* where the last read ended */
 
@@ -84,6 +85,13 @@ static inline struct fs_file *fs_file_of(const struct fuse_file_info *fi)
 
 /* Takes `base` as what is read and written from now on; a reference is taken. */
 void fs_file_set_base(struct fs_file *file, struct zk_blob *base, const struct zk_stat *stat);
+
+/* A rename has turned the znode from `was` into `now`; of one that was made anew only the version is
+ * known, and it is `moved` until somebody has asked. A file that was not based on `was` meets a conflict. */
+void fs_file_move_base(struct fs_file *file, const struct zk_stat *was, const struct zk_stat *now);
+
+/* The znode of a file that is `moved` has been seen. */
+void fs_file_found(struct fs_file *file, const struct zk_stat *stat);
 
 /* Does the writer see another size than the others? And which? */
 bool fs_file_has_own_size(const struct fs_file *file);
