@@ -20,6 +20,7 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/options.h"
+#include "fs/proc.h"
 #include "fs/request.h"
 #include "zk/blob.h"
 
@@ -58,6 +59,16 @@ static void reply_attr(fuse_req_t req, struct fs *fs, struct fs_inode *inode)
 
 static void start_fetch(struct setattr *setattr);
 
+/* The same bytes again: whoever has them open has what is there now. */
+static void touched(const struct setattr *setattr, const struct zk_stat *stat)
+{
+	struct fs_file *file;
+
+	LIST_FOREACH (file, &setattr->inode->files, inode_link)
+		if (file->has_base && zk_stat_same_data(&file->base_stat, &setattr->fetch.stat))
+			file->base_stat = *stat;
+}
+
 static void written(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct setattr *setattr = userdata;
@@ -70,6 +81,8 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 		return;
 	}
 	if (r == 0) {
+		if (!setattr->resize)
+			touched(setattr, &reply->stat);
 		inode->stat = reply->stat;
 		fs_cache_put_data(&fs->inodes, inode, setattr->content);
 	}
@@ -148,6 +161,28 @@ static void rewrite(
 		start_fetch(setattr);
 }
 
+/* A new file, which one that has it open for writing will create. */
+static struct fs_file *creator_of(const struct fs_inode *inode)
+{
+	struct fs_file *file;
+
+	LIST_FOREACH (file, &inode->files, inode_link)
+		if (file->mode != FS_FILE_READ)
+			break;
+	return file;
+}
+
+/* futimens(2) comes without the file: does the caller have one open whose close writes anyway? */
+static bool has_written(const struct fs_inode *inode, pid_t tid)
+{
+	const struct fs_file *file;
+
+	LIST_FOREACH (file, &inode->files, inode_link)
+		if (file->dirty && !file->released && file->opener == fs_proc_process(tid))
+			return true;
+	return false;
+}
+
 /* On a file that is open for writing; true if there is one to take it. */
 static bool change_file(struct fs *fs, struct fs_file *file, bool resize, uint64_t size, int *r)
 {
@@ -199,8 +234,9 @@ void fs_op_setattr(
 	}
 	file = fi && !fs_kind_is_dir(inode->kind) ? fs_file_of(fi) : NULL;
 	if (!file && !inode->exists)
-		file = LIST_FIRST(&inode->files); /* a new file, which its writer will create */
-	if ((!resize && !touch) || fs_kind_is_dir(inode->kind)) {
+		file = creator_of(inode);
+	if ((!resize && !touch) || fs_kind_is_dir(inode->kind) ||
+		(!resize && has_written(inode, fuse_req_ctx(req)->pid))) {
 		reply_attr(req, fs, inode);
 	} else if (change_file(fs, file, resize, (uint64_t)attr->st_size, &r)) {
 		if (r < 0)

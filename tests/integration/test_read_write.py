@@ -249,6 +249,37 @@ def test_touch_writes_the_same_bytes_again(mnt, tree):
     assert tree.version("/f") == 1
 
 
+def test_touch_of_an_open_file_that_was_written_is_part_of_its_close(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_RDWR)
+    os.write(fd, b"n")
+    os.utime(fd)
+    os.close(fd)
+    assert tree.get("/f") == b"nld"
+    assert tree.version("/f") == 1
+
+
+def test_touch_by_another_process_does_not_overtake_a_writer(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_RDWR)
+    os.write(fd, b"n")
+    run("touch", mnt / "f")
+    assert tree.version("/f") == 1
+    os.close(fd)
+    assert tree.get("/f") == b"nld"
+
+
+def test_touch_and_truncate_of_a_new_file_that_a_reader_has_open_too(mnt, tree):
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"data")
+    reader = os.open(mnt / "f", os.O_RDONLY)
+    os.utime(mnt / "f")
+    os.truncate(mnt / "f", 2)
+    os.close(reader)
+    os.close(fd)
+    assert tree.get("/f") == b"da"
+
+
 def test_touch_makes_an_empty_file(mnt, tree):
     run("touch", mnt / "f")
     assert tree.get("/f") == b""
