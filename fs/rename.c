@@ -362,6 +362,12 @@ static void moved(struct rename *rename)
 		fs_request_fail(&rename->base, 0);
 }
 
+/* The first thing made is the target: there is no directory to make it in. */
+static bool has_no_parent(const struct rename *rename, int r, const struct zk_reply *reply)
+{
+	return r == -ENOENT && !rename->to.exists && reply->failed_op == 0;
+}
+
 static bool is_conflict(int r)
 {
 	return r == -ESTALE || r == -EEXIST || r == -ENOENT || r == -ENOTEMPTY;
@@ -374,7 +380,8 @@ static void multi_done(void *userdata, int r, const struct zk_reply *reply)
 	rename->base.op = NULL;
 	if (r == 0)
 		moved(rename);
-	else if (is_conflict(r) && fs_clock_now() < rename->deadline && rename->base.req)
+	else if (!has_no_parent(rename, r, reply) && is_conflict(r) &&
+		 fs_clock_now() < rename->deadline && rename->base.req)
 		read_sides(rename); /* what has changed decides what it is now */
 	else
 		fs_request_fail(&rename->base, r);

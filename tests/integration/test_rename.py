@@ -10,7 +10,7 @@ import pytest
 from support.files import (
     RENAME_EXCHANGE, RENAME_NOREPLACE, exists, fails_with, read, renameat2, write,
 )
-from support.waiting import run, wait_equal, wait_for
+from support.waiting import SCALE, run, wait_equal, wait_for
 
 
 def test_a_file_to_a_new_name_is_one_transaction(mnt, tree):
@@ -415,6 +415,19 @@ def test_a_directory_onto_one_that_is_not_empty(mnt, tree):
         with fails_with(errno.ENOTEMPTY, errno.EEXIST):
             os.rename(mnt / "a", mnt / name)
     assert tree.children("/a") == ["f"]
+
+
+def test_into_a_directory_that_was_deleted_elsewhere(mounts, tree):
+    mnt = mounts("op_timeout=60000")
+    tree.create("/f", b"data")
+    tree.create("/d", None)
+    assert os.listdir(mnt / "d") == []
+    tree.delete("/d")
+    start = time.monotonic()
+    with fails_with(errno.ENOENT):
+        os.rename(mnt / "f", mnt / "d" / "f")
+    assert time.monotonic() - start < 5 * SCALE
+    assert tree.get("/f") == b"data"
 
 
 def test_files_and_directories_do_not_replace_each_other(mnt, tree):
