@@ -14,10 +14,10 @@
 
 static enum fs_file_mode mode_of(int flags)
 {
-	if ((flags & O_ACCMODE) == O_RDONLY)
-		return FS_FILE_READ;
 	if (flags & O_TRUNC)
 		return FS_FILE_REPLACE;
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return FS_FILE_READ;
 	return flags & O_APPEND ? FS_FILE_APPEND : FS_FILE_CHANGE;
 }
 
@@ -28,7 +28,7 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 
 	if (!file)
 		return NULL;
-	if ((flags & O_ACCMODE) != O_RDONLY)
+	if (mode_of(flags) != FS_FILE_READ)
 		opener = fs_proc_process(opener_tid);
 	file->fs = fs;
 	file->n_refs = 1;

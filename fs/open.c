@@ -52,9 +52,10 @@ static bool is_create(const struct open *open)
 	return open->dir != NULL;
 }
 
+/* O_RDONLY with O_TRUNC truncates, on Linux. */
 static bool is_write(const struct open *open)
 {
-	return (open->fi.flags & O_ACCMODE) != O_RDONLY;
+	return (open->fi.flags & O_ACCMODE) != O_RDONLY || (open->fi.flags & O_TRUNC);
 }
 
 static bool is_replace(const struct open *open)
@@ -118,7 +119,7 @@ static void finish(struct open *open, bool fresh)
 	}
 	if (open->fetch.data == FS_DATA_PRESENT || open->fetch.data == FS_DATA_NULL)
 		fs_file_set_base(file, open->fetch.blob, &open->fetch.stat);
-	file->dirty = is_write(open) && (!inode->exists || (open->fi.flags & O_TRUNC));
+	file->dirty = is_write(open) && (!inode->exists || (!fresh && (open->fi.flags & O_TRUNC)));
 	file->only_name = file->dirty && !(open->fi.flags & O_TRUNC);
 	if (inode->exists)
 		fs_inode_grant(inode, open->base.tid, FS_GRANT_ATTR);
@@ -395,7 +396,8 @@ static void create_allowed(struct fs_access *access, int r)
 		fs_request_fail(&open->base, r);
 	else if (is_data)
 		create_later(open, FS_KIND_DATA);
-	else if ((open->fi.flags & O_EXCL) || !is_write(open) || open->is_mknod)
+	else if ((open->fi.flags & O_EXCL) || open->is_mknod ||
+		 (open->fi.flags & O_ACCMODE) == O_RDONLY)
 		create_now(open);
 	else
 		create_later(open, FS_KIND_FILE);

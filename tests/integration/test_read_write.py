@@ -89,6 +89,17 @@ def test_truncate_by_name_is_one_version(mnt, tree, length):
     assert len(read(mnt / "f")) == length
 
 
+def test_open_for_reading_with_truncation_truncates(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_RDONLY | os.O_TRUNC)
+    assert os.read(fd, 10) == b""
+    os.close(fd)
+    assert tree.get("/f") == b""
+    assert tree.version("/f") == 1
+    os.close(os.open(mnt / "new", os.O_RDONLY | os.O_CREAT | os.O_TRUNC))
+    assert tree.version("/new") == 0
+
+
 def test_truncate_of_an_open_file_counts_with_its_writes(mnt, tree):
     tree.create("/f", b"0123456789")
     fd = os.open(mnt / "f", os.O_RDWR)
