@@ -197,6 +197,39 @@ def test_unlink_of_a_file_that_became_a_directory_elsewhere(mnt, tree):
     assert tree.get("/f/child") == b"below"
 
 
+def test_unlink_of_a_file_that_became_an_empty_directory_elsewhere(mnt, tree):
+    tree.create("/f", b"")
+    os.stat(mnt / "f")
+    tree.create("/f/x", b"")
+    tree.delete("/f/x")
+    tree.set("/f", b"data of a directory")
+    with fails_with(errno.EISDIR, errno.ENOENT):
+        os.unlink(mnt / "f")
+    assert tree.get("/f") == b"data of a directory"
+    assert os.path.isdir(mnt / "f")
+
+
+@pytest.mark.parametrize("data", [b"", b"data"])
+def test_rmdir_of_a_directory_that_became_a_file_elsewhere(mnt, tree, data):
+    tree.create("/d/x", b"")
+    os.listdir(mnt / "d")
+    os.stat(mnt / "d")
+    tree.delete_tree("/d")
+    tree.create("/d", data)
+    with fails_with(errno.ENOTDIR):
+        os.rmdir(mnt / "d")
+    assert tree.exists("/d")
+    assert os.path.isfile(mnt / "d")
+
+
+def test_unlink_of_a_file_that_was_written_elsewhere(mnt, tree):
+    tree.create("/f", b"old")
+    os.stat(mnt / "f")
+    tree.set("/f", b"new")
+    os.unlink(mnt / "f")
+    assert not tree.exists("/f")
+
+
 def test_rmdir_with_a_child_that_is_not_shown(mnt, tree):
     tree.create("/d/.lock", b"")
     assert names(mnt / "d") == []
