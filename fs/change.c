@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/commit.h"
+#include "fs/container.h"
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/file.h"
@@ -175,9 +176,33 @@ static void removed(void *userdata, int r, const struct zk_reply *reply)
 	change->base.op = NULL;
 	if (r == 0 || r == -ENOENT)
 		forget_name(change, r == 0);
-	if (r == -ENOTEMPTY && change->inode && change->inode->kind == FS_KIND_FILE)
-		r = -EISDIR; /* it has got its first child meanwhile */
 	fs_request_fail(&change->base, r);
+}
+
+/* Deletes the znode if it is still what was seen. */
+static int delete_seen(struct change *change, const struct zk_stat *stat, zk_reply_fn fn)
+{
+	return zk_delete(change->base.fs->zk, change->path, stat->version, stat->czxid,
+		ZK_OP_SINCE_OUTAGE, fn, change, &change->base.op);
+}
+
+/* Asks what the name leads to now: the kernel's idea of it may be the past, and what would be
+ * deleted of another kind. */
+static void look(struct change *change, void (*done)(struct fs_fetch *fetch, int r))
+{
+	struct fs_fetch *fetch = &change->fetch;
+	struct fs *fs = change->base.fs;
+	int r;
+
+	fs_fetch_done(fetch);
+	*fetch = (struct fs_fetch){ .fs = fs,
+		.flags = ZK_OP_SINCE_OUTAGE,
+		.known = change->inode,
+		.opp = &change->base.op,
+		.done = done };
+	r = fs_fetch_start(fetch, FS_FETCH_STAT, strdup(change->path));
+	if (r < 0)
+		fs_request_fail(&change->base, r);
 }
 
 static void data_removed(void *userdata, int r, const struct zk_reply *reply)
@@ -204,27 +229,72 @@ static bool is_only_here(const struct fs_inode *inode)
 	return true;
 }
 
+static void file_seen(struct fs_fetch *fetch, int r);
+
+static void file_removed(void *userdata, int r, const struct zk_reply *reply)
+{
+	struct change *change = userdata;
+
+	/* It has been written, or has got its first child. */
+	if (r == -ESTALE || r == -ENOTEMPTY) {
+		change->base.op = NULL;
+		look(change, file_seen);
+	} else {
+		removed(userdata, r, reply);
+	}
+}
+
+static void file_seen(struct fs_fetch *fetch, int r)
+{
+	struct change *change = fs_container_of(fetch, struct change, fetch);
+
+	if (r == -ENOENT)
+		forget_name(change, false);
+	if (r == 0 && fetch->kind == FS_KIND_DIR) {
+		forget_name(change, false);
+		r = -EISDIR;
+	}
+	if (r == 0)
+		r = delete_seen(change, &fetch->stat, file_removed);
+	if (r < 0)
+		fs_request_fail(&change->base, r);
+}
+
+/* Removes what has a znode of its own. */
+static void unlink_znode(struct change *change)
+{
+	struct fs_inode *inode = change->inode;
+	int r;
+
+	/* The LOOKUP of the same unlink(2) has just told. */
+	if (!inode || !inode->exists ||
+		!fs_inode_take_grant(inode, change->base.tid, FS_GRANT_ATTR)) {
+		look(change, file_seen);
+		return;
+	}
+	r = delete_seen(change, &inode->stat, file_removed);
+	if (r < 0)
+		fs_request_fail(&change->base, r);
+}
+
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct change *change = change_new(req, parent, name);
-	struct fs *fs;
 	int r;
 
 	if (!change)
 		return;
-	fs = change->base.fs;
 	if (is_only_here(change->inode)) {
 		forget_name(change, true);
 		fs_request_fail(&change->base, 0);
 		return;
 	}
-	if (is_data_name(name))
-		r = zk_set(fs->zk, change->path, NULL, ZK_ANY_VERSION, &change->dir->stat,
-			ZK_OP_SINCE_OUTAGE, data_removed, change, &change->base.op);
-	else
-		r = zk_delete(fs->zk, change->path, ZK_ANY_VERSION,
-			change->inode ? change->inode->stat.czxid : 0, ZK_OP_SINCE_OUTAGE, removed,
-			change, &change->base.op);
+	if (!is_data_name(name)) {
+		unlink_znode(change);
+		return;
+	}
+	r = zk_set(change->base.fs->zk, change->path, NULL, ZK_ANY_VERSION, &change->dir->stat,
+		ZK_OP_SINCE_OUTAGE, data_removed, change, &change->base.op);
 	if (r < 0)
 		fs_request_fail(&change->base, r);
 }
@@ -239,7 +309,7 @@ static bool has_uncommitted(const struct fs *fs, const struct fs_inode *dir)
 	return false;
 }
 
-static void dir_seen(void *userdata, int r, const struct zk_reply *reply);
+static void dir_seen(struct fs_fetch *fetch, int r);
 
 static void dir_removed(void *userdata, int r, const struct zk_reply *reply)
 {
@@ -247,26 +317,28 @@ static void dir_removed(void *userdata, int r, const struct zk_reply *reply)
 
 	if (r == -ESTALE) {
 		change->base.op = NULL;
-		start_exists(change, dir_seen); /* its data has changed: is there some now? */
+		look(change, dir_seen); /* its data has changed: is there some now? */
 	} else {
 		removed(userdata, r, reply);
 	}
 }
 
-static void dir_seen(void *userdata, int r, const struct zk_reply *reply)
+static void dir_seen(struct fs_fetch *fetch, int r)
 {
-	struct change *change = userdata;
-	const struct zk_stat *stat = &reply->stat;
+	struct change *change = fs_container_of(fetch, struct change, fetch);
+	const struct zk_stat *stat = &fetch->stat;
 
-	change->base.op = NULL;
 	if (r == -ENOENT)
 		forget_name(change, false);
+	if (r == 0 && fetch->kind != FS_KIND_DIR) {
+		forget_name(change, false);
+		r = -ENOTDIR;
+	}
 	if (r == 0 && (stat->num_children > 0 || stat->data_length > 0 ||
 			      (change->inode && has_uncommitted(change->base.fs, change->inode))))
 		r = -ENOTEMPTY;
 	if (r == 0)
-		r = zk_delete(change->base.fs->zk, change->path, stat->version, stat->czxid,
-			ZK_OP_SINCE_OUTAGE, dir_removed, change, &change->base.op);
+		r = delete_seen(change, stat, dir_removed);
 	if (r < 0)
 		fs_request_fail(&change->base, r);
 }
@@ -278,7 +350,7 @@ void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (change && is_data_name(name))
 		fs_request_fail(&change->base, -ENOTDIR);
 	else if (change)
-		start_exists(change, dir_seen);
+		look(change, dir_seen);
 }
 
 void fs_op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)

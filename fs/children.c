@@ -22,6 +22,8 @@ struct fs_children {
 	struct fs_request base;
 	struct fs_inode *inode; /* a reference */
 	struct fs_waiters waiters;
+	bool may_fail_fast;
+	uint64_t n_moves; /* renames before it was asked */
 };
 
 static void children_free(struct fs_request *request)
@@ -152,6 +154,8 @@ static int take_reply(struct fs *fs, struct fs_inode *inode, const struct zk_rep
 	return r < 0 ? r : take_list(fs, inode, reply);
 }
 
+static int ask(struct fs_children *children);
+
 static void loaded(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct fs_children *children = userdata;
@@ -160,6 +164,12 @@ static void loaded(void *userdata, int r, const struct zk_reply *reply)
 	struct fs_waiter *waiter;
 
 	children->base.op = NULL;
+	/* A rename since then: it has another path now. */
+	if (children->n_moves != fs->n_moves && (r == 0 || r == -ENOENT)) {
+		r = ask(children);
+		if (r == 0)
+			return;
+	}
 	inode->loading = NULL;
 	if (r == 0 && inode->linked)
 		r = take_reply(fs, inode, reply);
@@ -179,11 +189,26 @@ static void loaded(void *userdata, int r, const struct zk_reply *reply)
 	fs_request_end(&children->base);
 }
 
+static int ask(struct fs_children *children)
+{
+	struct fs *fs = children->base.fs;
+	struct fs_inode *inode = children->inode;
+	unsigned flags = fs_watch_want_children(fs, inode) ? ZK_OP_WATCH : 0;
+	char *path = fs_inode_path(&fs->inodes, inode);
+	int r = -ENOMEM;
+
+	if (children->may_fail_fast)
+		flags |= ZK_OP_FAIL_FAST;
+	children->n_moves = fs->n_moves;
+	if (path)
+		r = zk_children(fs->zk, path, flags, loaded, children, &children->base.op);
+	free(path);
+	return r;
+}
+
 int fs_children_load(struct fs *fs, struct fs_inode *inode, struct fs_waiter *waiter)
 {
 	struct fs_children *children = inode->loading;
-	unsigned flags = fs_watch_want_children(fs, inode) ? ZK_OP_WATCH : 0;
-	char *path;
 	int r;
 
 	if (children) {
@@ -196,11 +221,8 @@ int fs_children_load(struct fs *fs, struct fs_inode *inode, struct fs_waiter *wa
 		return -ENOMEM;
 	STAILQ_INIT(&children->waiters);
 	children->inode = fs_inode_ref(inode);
-	if (waiter && inode->list && fs_may_serve_stale(fs))
-		flags |= ZK_OP_FAIL_FAST;
-	path = fs_inode_path(&fs->inodes, inode);
-	r = path ? zk_children(fs->zk, path, flags, loaded, children, &children->base.op) : -ENOMEM;
-	free(path);
+	children->may_fail_fast = waiter && inode->list && fs_may_serve_stale(fs);
+	r = ask(children);
 	if (r < 0) {
 		fs_request_end(&children->base);
 		return r;

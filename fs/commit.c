@@ -35,6 +35,8 @@
 /* A znode that was read so recently is not looked at again before it is written. */
 #define FRESH_NS (2 * FS_MS)
 
+STAILQ_HEAD(waiters, fs_waiter);
+
 struct fs_commit {
 	struct fs *fs;
 	struct fs_file *file;
@@ -45,10 +47,10 @@ struct fs_commit {
 	size_t n_bytes;          /* of the file's bytes, are in it */
 	bool touch;
 	int64_t deadline; /* for appends that meet one conflict after another */
-	STAILQ_HEAD(, fs_waiter) waiters;
+	struct waiters waiters;
 };
 
-static int commit_start(struct fs_file *file);
+static struct fs_commit *commit_new(struct fs_file *file);
 static void write_content(struct fs_commit *commit);
 
 static void commit_free(struct fs_commit *commit)
@@ -59,26 +61,40 @@ static void commit_free(struct fs_commit *commit)
 	free(commit);
 }
 
+/* The last waiter may free the file. */
+static void tell(struct waiters *waiters, int r)
+{
+	struct fs_waiter *waiter;
+
+	while ((waiter = STAILQ_FIRST(waiters))) {
+		STAILQ_REMOVE_HEAD(waiters, link);
+		waiter->done(waiter, r);
+	}
+}
+
 static void commit_end(struct fs_commit *commit, int r)
 {
 	struct fs_file *file = commit->file;
-	struct fs_waiter *waiter;
+	struct fs_commit *next = NULL;
 
 	file->commit = NULL;
 	if (r < 0) {
 		file->dirty = true;
 		file->touch = file->touch || (commit->touch && !file->has_bytes);
+	} else {
+		file->only_name = false;
 	}
-	/* Those who came meanwhile share the result, unless there is something newer to commit. */
-	if (r < 0 || !file->dirty || (!STAILQ_EMPTY(&file->waiters) && commit_start(file) < 0))
+	/* Those who came meanwhile share the result, unless there is something newer to commit, or
+	 * it is no more than that somebody else did not want to wait. */
+	if ((r == 0 || r == -EINTR) && file->dirty && !STAILQ_EMPTY(&file->waiters))
+		next = commit_new(file);
+	if (!next)
 		STAILQ_CONCAT(&commit->waiters, &file->waiters);
-
-	/* The last waiter may free the file. */
-	while ((waiter = STAILQ_FIRST(&commit->waiters))) {
-		STAILQ_REMOVE_HEAD(&commit->waiters, link);
-		waiter->done(waiter, r);
-	}
+	/* Only then does the next one start: it may end at once, and with it the file. */
+	tell(&commit->waiters, r);
 	commit_free(commit);
+	if (next)
+		write_content(next);
 }
 
 /* What was appended is part of the base now; what came since stays. */
@@ -106,6 +122,11 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	}
 	fs_cache_put_data(&commit->fs->inodes, inode, commit->content);
 	fs_file_set_base(file, commit->content, stat);
+	if (file->appends) {
+		file->appends = false;
+		file->mode = FS_FILE_APPEND;
+		file->has_bytes = false;
+	}
 	if (!file->has_bytes)
 		consume_appended(file, commit->n_bytes);
 	commit->fs->counters.commits++;
@@ -118,6 +139,10 @@ static void refetched(struct fs_fetch *fetch, int r)
 	struct fs_commit *commit = fs_container_of(fetch, struct fs_commit, fetch);
 	struct fs_file *file = commit->file;
 
+	if (file->inode->removed) {
+		commit_end(commit, 0);
+		return;
+	}
 	if (r == -ENOENT)
 		r = -ESTALE;
 	if (r == 0 && file->inode->kind != FS_KIND_DATA && fetch->kind != FS_KIND_FILE)
@@ -142,12 +167,24 @@ static void refetch(struct fs_commit *commit)
 	int r;
 
 	fs_fetch_done(fetch);
-	*fetch = (struct fs_fetch){ .fs = commit->fs, .opp = &commit->op, .done = refetched };
+	*fetch = (struct fs_fetch){
+		.fs = commit->fs, .at = commit->file->inode, .opp = &commit->op, .done = refetched
+	};
 	fetch->is_root =
 		commit->file->inode->kind == FS_KIND_DATA && !commit->file->inode->parent->parent;
 	r = fs_fetch_start(fetch, FS_FETCH_DATA, path);
 	if (r < 0)
 		commit_end(commit, r);
+}
+
+/* A rename was under way when this was sent to the old path. */
+static bool was_moved(const struct fs_commit *commit)
+{
+	char *path = fs_inode_path(&commit->fs->inodes, commit->file->inode);
+	bool moved = path && strcmp(path, commit->path) != 0;
+
+	free(path);
+	return moved;
 }
 
 static void create_done(void *userdata, int r, const struct zk_reply *reply)
@@ -157,6 +194,8 @@ static void create_done(void *userdata, int r, const struct zk_reply *reply)
 	commit->op = NULL;
 	if (r == 0)
 		commit_applied(commit, &reply->stat);
+	else if ((r == -ENOENT || r == -EEXIST) && was_moved(commit))
+		write_content(commit);
 	else if (r == -EEXIST)
 		refetch(commit);
 	else
@@ -171,8 +210,12 @@ static void set_done(void *userdata, int r, const struct zk_reply *reply)
 	commit->op = NULL;
 	if (r == 0)
 		commit_applied(commit, &reply->stat);
+	else if ((r == -ENOENT || r == -ESTALE) && file->inode->removed)
+		commit_end(commit, 0);
+	else if ((r == -ENOENT || r == -ESTALE) && was_moved(commit))
+		write_content(commit);
 	else if (r == -ENOENT)
-		commit_end(commit, file->inode->removed ? 0 : -ESTALE);
+		commit_end(commit, -ESTALE);
 	else if (r == -ESTALE && file->mode == FS_FILE_APPEND)
 		refetch(commit);
 	else
@@ -222,8 +265,9 @@ static bool needs_recheck(const struct fs_commit *commit)
 	const struct fs_file *file = commit->file;
 
 	return file->mode != FS_FILE_REPLACE && file->inode->exists &&
-	       file->inode->kind != FS_KIND_DATA && !file->inode->current &&
-	       fs_clock_now() - file->base_time > FRESH_NS;
+	       file->inode->kind != FS_KIND_DATA &&
+	       (file->moved ||
+		       (!file->inode->current && fs_clock_now() - file->base_time > FRESH_NS));
 }
 
 static void rechecked(void *userdata, int r, const struct zk_reply *reply)
@@ -232,6 +276,12 @@ static void rechecked(void *userdata, int r, const struct zk_reply *reply)
 	struct fs_file *file = commit->file;
 
 	commit->op = NULL;
+	if ((r == 0 || r == -ENOENT) && was_moved(commit)) {
+		write_content(commit);
+		return;
+	}
+	if (r == 0 && file->moved)
+		fs_file_found(file, &reply->stat);
 	if (r == -ENOENT || (r == 0 && reply->stat.czxid != file->base_stat.czxid))
 		r = file->inode->removed ? -ENOENT : -ESTALE;
 	if (r == 0) {
@@ -275,6 +325,12 @@ static void write_content(struct fs_commit *commit)
 	struct fs_file *file = commit->file;
 	int r = 0;
 
+	/* Somebody else has made it, and nothing was written here: what they wrote stays. And what is
+	 * written to a file that has been removed here, goes with it. */
+	if ((file->only_name && file->inode->exists) || file->inode->removed) {
+		commit_end(commit, 0);
+		return;
+	}
 	/* The znode has come to be since this file was opened: what is appended comes behind it. */
 	if (file->mode != FS_FILE_REPLACE && file->inode->exists && !file->has_base) {
 		refetch(commit);
@@ -299,34 +355,41 @@ static void write_content(struct fs_commit *commit)
 		commit_end(commit, r);
 }
 
-/* Starts a commit for those who wait for one. */
-static int commit_start(struct fs_file *file)
+/* A commit for those who wait for one; write_content starts it. NULL when out of memory. */
+static struct fs_commit *commit_new(struct fs_file *file)
 {
 	struct fs_commit *commit = calloc(1, sizeof(*commit));
 
 	if (!commit)
-		return -ENOMEM;
+		return NULL;
 	commit->fs = file->fs;
 	commit->file = file;
 	commit->touch = file->touch;
+	commit->n_bytes = file->n_bytes;
 	commit->deadline = fs_clock_now() + file->fs->options->op_timeout_ms * FS_MS;
 	STAILQ_INIT(&commit->waiters);
 	STAILQ_CONCAT(&commit->waiters, &file->waiters);
 	file->commit = commit;
 	file->dirty = false;
 	file->touch = false;
-	write_content(commit);
-	return 0;
+	return commit;
 }
 
 bool fs_commit(struct fs_file *file, struct fs_waiter *waiter)
 {
+	struct fs_commit *commit;
+
 	if (file->inode->removed || file->discarded)
 		fs_commit_discard(file);
 	if (!file->dirty && !file->commit)
 		return false;
 	STAILQ_INSERT_TAIL(&file->waiters, waiter, link);
-	if (!file->commit && commit_start(file) < 0) {
+	if (file->commit)
+		return true;
+	commit = commit_new(file);
+	if (commit) {
+		write_content(commit);
+	} else {
 		STAILQ_REMOVE(&file->waiters, waiter, fs_waiter, link);
 		waiter->done(waiter, -ENOMEM);
 	}
@@ -348,13 +411,18 @@ void fs_commit_discard(struct fs_file *file)
 	file->dirty = false;
 	file->touch = false;
 	file->too_large = false;
+	/* What a commit counts on stays: it takes that away itself when it is done. */
 	if (!file->has_bytes)
-		file->n_bytes = 0;
+		file->n_bytes = file->commit ? file->commit->n_bytes : 0;
 }
 
 void fs_commit_abandon(struct fs_file *file)
 {
-	if (file->commit)
-		commit_free(file->commit);
+	if (!file->commit)
+		return;
+	file->fs->counters.failed_commits++;
+	fs_problem(file->fs, "%s: what was written may be lost: no server has answered",
+		file->commit->path ? file->commit->path : "?");
+	commit_free(file->commit);
 	file->commit = NULL;
 }

@@ -24,5 +24,6 @@ void fs_commit_cancel(struct fs_file *file, struct fs_waiter *waiter);
 /* What was written and not committed is given up. */
 void fs_commit_discard(struct fs_file *file);
 
-/* At the very end: frees a commit whose answer will never come, without telling anybody. */
+/* At the very end: frees a commit whose answer will never come; those who wait for it are not told,
+ * but the log is. */
 void fs_commit_abandon(struct fs_file *file);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
+#include "fs/clock.h"
 #include "fs/container.h"
 #include "fs/control.h"
 #include "fs/entry.h"
@@ -24,12 +25,15 @@
 
 #define WINDOW 1024
 
+/* What was asked for ahead of the reader is asked for again when it is older than this. */
+#define ASKED_AHEAD_NS (100 * FS_MS)
+
 /* The first reply is always a READDIRPLUS, wanted or not: short, so that a list of names is quick. */
 #define FIRST_REPLY 32
 
 enum child_state {
 	CHILD_ASKED,
-	CHILD_KNOWN,  /* fetch has it */
+	CHILD_KNOWN,  /* it has an inode */
 	CHILD_GONE,   /* deleted since the list was made */
 	CHILD_OPAQUE, /* is there, but we cannot say more now */
 };
@@ -40,6 +44,8 @@ struct child {
 	struct fs_dir *dir;
 	uint64_t position;
 	enum child_state state;
+	struct fs_inode *inode; /* a reference; what is learned of it meanwhile counts */
+	int64_t time;           /* of the answer (fs_clock_now()) */
 };
 
 struct fs_dir_window {
@@ -77,7 +83,12 @@ static void child_fetched(struct fs_fetch *fetch, int r)
 	struct child *child = fs_container_of(fetch, struct child, fetch);
 	struct fs_dir_window *window = child->dir->window;
 
-	child->state = r == 0 ? CHILD_KNOWN : r == -ENOENT ? CHILD_GONE : CHILD_OPAQUE;
+	/* Bound now: when the reader gets there the answer may be the past. */
+	if (r == 0)
+		child->inode = fs_entry_bind(fetch->fs, child->dir->inode,
+			name_of(child->dir, child->position), fetch->kind, fetch);
+	child->state = child->inode ? CHILD_KNOWN : r == -ENOENT ? CHILD_GONE : CHILD_OPAQUE;
+	child->time = fs_clock_now();
 	if (window->waiting && child->position >= window->reply_first &&
 		child->position < window->reply_end && --window->n_missing == 0)
 		reply(child->dir);
@@ -88,6 +99,8 @@ static void child_drop(struct child *child)
 	if (child->op)
 		zk_op_cancel(child->op);
 	fs_fetch_done(&child->fetch);
+	if (child->inode)
+		fs_inode_unref(&child->dir->fs->inodes, child->inode);
 	memset(child, 0, sizeof(*child));
 }
 
@@ -119,6 +132,8 @@ static void child_ask(struct fs_dir *dir, uint64_t position)
 	child->fetch = (struct fs_fetch){ .fs = dir->fs,
 		.flags = ZK_OP_FAIL_FAST,
 		.watch = true,
+		.at = dir->inode,
+		.name = name_of(dir, position),
 		.opp = &child->op,
 		.done = child_fetched };
 	if (fs_fetch_start(&child->fetch, FS_FETCH_STAT,
@@ -142,12 +157,9 @@ static struct fs_inode *listed_inode(struct fs_dir *dir, uint64_t position)
 	struct child *child = child_at(dir, position);
 	const char *name = name_of(dir, position);
 	struct fs_fetch of_dir = { .stat = dir->inode->stat, .data = FS_DATA_UNKNOWN };
-	struct fs_inode *known;
+	struct fs_inode *known = fs_inode_by_name(&dir->fs->inodes, dir->inode, name);
 
-	if (child->state == CHILD_KNOWN)
-		return fs_entry_bind(dir->fs, dir->inode, name, child->fetch.kind, &child->fetch);
-	known = fs_inode_by_name(&dir->fs->inodes, dir->inode, name);
-	if (known && (dir->stale || !known->exists || known->current))
+	if (known && (known == child->inode || dir->stale || !known->exists || known->current))
 		return fs_inode_ref(known);
 	if (dir->inode->kind == FS_KIND_DIR && strcmp(name, FS_DATA_NAME) == 0)
 		return fs_entry_bind(dir->fs, dir->inode, name, FS_KIND_DATA, &of_dir);
@@ -274,6 +286,12 @@ static void move_window(struct fs_dir *dir, uint64_t offset)
 		window->end = offset;
 }
 
+/* It was asked for ahead, and then the reader took its time. */
+static bool is_old(const struct child *child)
+{
+	return child->time != 0 && fs_clock_now() - child->time > ASKED_AHEAD_NS;
+}
+
 /* Asks for what is missing, and replies as soon as nothing of the chunk is. */
 static void read_chunk(struct fs_dir *dir, uint64_t offset)
 {
@@ -290,8 +308,15 @@ static void read_chunk(struct fs_dir *dir, uint64_t offset)
 	for (; window->end < ask_end; window->end++)
 		child_ask(dir, window->end);
 	window->n_missing = 0;
-	for (uint64_t position = offset; position < window->reply_end; position++)
-		window->n_missing += child_at(dir, position)->state == CHILD_ASKED;
+	for (uint64_t position = offset; position < window->reply_end; position++) {
+		struct child *child = child_at(dir, position);
+
+		if (is_old(child)) {
+			child_drop(child);
+			child_ask(dir, position);
+		}
+		window->n_missing += child->state == CHILD_ASKED;
+	}
 	if (window->n_missing == 0)
 		reply(dir);
 }

@@ -116,7 +116,7 @@ void fs_echo_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!file)
 		fuse_reply_err(req, ENOMEM);
 	else if (fuse_reply_open(req, fi) < 0)
-		fs_file_free(file);
+		fs_file_unref(file);
 }
 
 /* The inode that a job makes, if it still is there to be told of. */
@@ -149,7 +149,7 @@ void fs_echo_create(
 	fs_entry_fill(fs, inode, &entry);
 	fs_entry_given(fs, inode);
 	if (fuse_reply_create(req, &entry, fi) < 0) {
-		fs_file_free(file);
+		fs_file_unref(file);
 		fs_entry_forget(fs, inode, 1);
 	}
 }

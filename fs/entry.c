@@ -124,6 +124,7 @@ void fs_entry_prepare_fetch(struct fs *fs, struct fs_inode *inode, struct fs_fet
 	const struct fs_inode *znode = inode->kind == FS_KIND_DATA ? inode->parent : inode;
 
 	fetch->fs = fs;
+	fetch->at = inode;
 	fetch->known = inode->kind == FS_KIND_DATA ? NULL : inode;
 	fetch->is_root = !znode->parent;
 	fetch->watch = true;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fs/fs.h"
 #include "zk/blob.h"
@@ -12,10 +13,35 @@
 static int start_get(struct fs_fetch *fetch);
 static int start_exists(struct fs_fetch *fetch);
 
+static char *path_now(const struct fs_fetch *fetch)
+{
+	const struct fs_inodes *inodes = &fetch->fs->inodes;
+
+	return fetch->name ? fs_inode_child_path(inodes, fetch->at, fetch->name)
+			   : fs_inode_path(inodes, fetch->at);
+}
+
+/* What was asked for has another path by now: the answer is of something else, or of nothing. */
+static bool ask_again(struct fs_fetch *fetch, int *r)
+{
+	char *path = fetch->at ? path_now(fetch) : NULL;
+
+	if (!path || strcmp(path, fetch->path) == 0) {
+		free(path);
+		return false;
+	}
+	fs_fetch_done(fetch);
+	fetch->data = FS_DATA_UNKNOWN;
+	*r = fs_fetch_start(fetch, fetch->what, path);
+	return *r == 0;
+}
+
 static void finish(struct fs_fetch *fetch, int r)
 {
 	if (fetch->opp)
 		*fetch->opp = NULL;
+	if ((r == 0 || r == -ENOENT) && ask_again(fetch, &r))
+		return;
 	fetch->done(fetch, r);
 }
 
@@ -79,10 +105,13 @@ static int start_exists(struct fs_fetch *fetch)
 int fs_fetch_start(struct fs_fetch *fetch, enum fs_fetch_what what, char *path)
 {
 	fetch->path = path;
+	fetch->what = what;
 	if (!path)
 		return -ENOMEM;
 	fetch->n_moves = fetch->fs->n_moves;
 	fetch->wants = fetch->watch && zk_watch_want(fetch->fs->zk, path, ZK_WATCH_DATA) == 0;
+	fetch->watched = false;
+	fetch->flags &= ~(unsigned)ZK_OP_WATCH;
 	if (fetch->wants)
 		fetch->flags |= ZK_OP_WATCH;
 	return what == FS_FETCH_DATA ? start_get(fetch) : start_exists(fetch);

@@ -13,6 +13,8 @@ struct fs;
 struct fs_inode;
 struct zk_blob;
 
+enum fs_fetch_what { FS_FETCH_STAT, FS_FETCH_DATA };
+
 /*
  * Asking ZooKeeper what a znode is: its state, its kind, and its data if wanted.
  *
@@ -25,8 +27,13 @@ struct fs_fetch {
 	char *path;
 	unsigned flags; /* of enum zk_op_flags */
 	bool is_root;
-	bool watch;             /* sets a watch on it too, if there is room for one */
-	struct fs_inode *known; /* not referenced; settles null against empty without asking */
+	bool watch; /* sets a watch on it too, if there is room for one */
+	/* Whose znode it is, or of the directory in which `name` is; not referenced; NULL: nobody's.
+	 * If a rename moved it while the question was on its way, it is asked again where it is now. */
+	struct fs_inode *at;
+	const char *name;
+	struct fs_inode *known;  /* not referenced; settles null against empty without asking */
+	enum fs_fetch_what what; /* set when it starts */
 	struct zk_op **opp;
 	void (*done)(struct fs_fetch *fetch, int r);
 
@@ -41,8 +48,6 @@ struct fs_fetch {
 	bool watched;         /* it is watched since this very state */
 	struct zk_blob *blob; /* a reference; the data if `data` is FS_DATA_PRESENT */
 };
-
-enum fs_fetch_what { FS_FETCH_STAT, FS_FETCH_DATA };
 
 /*
  * Starts to fetch the znode at `path` (taken over). fs, done, opp (may be NULL) and, where they

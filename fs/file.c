@@ -15,11 +15,11 @@
 
 static enum fs_file_mode mode_of(int flags)
 {
+	if (flags & O_TRUNC)
+		return FS_FILE_REPLACE;
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		return FS_FILE_READ;
-	if (flags & O_APPEND)
-		return FS_FILE_APPEND;
-	return flags & O_TRUNC ? FS_FILE_REPLACE : FS_FILE_CHANGE;
+	return flags & O_APPEND ? FS_FILE_APPEND : FS_FILE_CHANGE;
 }
 
 struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pid_t opener_tid)
@@ -29,12 +29,14 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 
 	if (!file)
 		return NULL;
-	if ((flags & O_ACCMODE) != O_RDONLY)
+	if (mode_of(flags) != FS_FILE_READ)
 		opener = fs_proc_process(opener_tid);
 	file->fs = fs;
+	file->n_refs = 1;
 	file->inode = fs_inode_ref(inode);
 	file->mode = mode_of(flags);
 	file->access = flags & O_ACCMODE;
+	file->appends = file->mode == FS_FILE_REPLACE && (flags & O_APPEND);
 	file->direct = flags & O_DIRECT;
 	file->opener = opener;
 	file->has_bytes = file->mode == FS_FILE_REPLACE;
@@ -45,8 +47,16 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pi
 	return file;
 }
 
-void fs_file_free(struct fs_file *file)
+struct fs_file *fs_file_ref(struct fs_file *file)
 {
+	file->n_refs++;
+	return file;
+}
+
+void fs_file_unref(struct fs_file *file)
+{
+	if (--file->n_refs > 0)
+		return;
 	if (file->cached)
 		fs_pages_closed(file);
 	LIST_REMOVE(file, inode_link);
@@ -63,8 +73,30 @@ void fs_file_set_base(struct fs_file *file, struct zk_blob *base, const struct z
 	zk_blob_unref(file->base);
 	file->base = base;
 	file->base_stat = *stat;
+	file->moved = false;
 	file->has_base = true;
 	file->base_time = fs_clock_now();
+}
+
+/* No znode ever has it. */
+#define OVERTAKEN_VERSION INT32_MIN
+
+void fs_file_move_base(struct fs_file *file, const struct zk_stat *was, const struct zk_stat *now)
+{
+	bool same = file->base_stat.version == was->version;
+
+	if (!file->has_base || (!file->moved && file->base_stat.czxid != was->czxid))
+		return;
+	file->base_stat = *now;
+	file->moved = now->czxid == 0;
+	if (!same)
+		file->base_stat.version = OVERTAKEN_VERSION;
+}
+
+void fs_file_found(struct fs_file *file, const struct zk_stat *stat)
+{
+	file->base_stat.czxid = stat->czxid;
+	file->moved = false;
 }
 
 static size_t base_size(const struct fs_file *file)
@@ -122,18 +154,35 @@ static void changed(struct fs_file *file)
 {
 	file->dirty = true;
 	file->touch = false;
+	file->only_name = false;
 	file->killed = false;
 }
 
-int fs_file_write(
-	struct fs_file *file, const char *data, size_t size, uint64_t offset, uint64_t max)
+/* Makes it a file that appends, or one that does not, as the first write has it. */
+static int take_mode(struct fs_file *file, bool append)
 {
-	int r = 0;
+	int r;
 
+	if (append && file->mode == FS_FILE_CHANGE && !file->has_bytes)
+		file->mode = FS_FILE_APPEND;
+	if (append && file->mode == FS_FILE_APPEND)
+		return 0;
+	r = take_over_base(file);
+	if (r < 0)
+		return r;
 	if (file->mode == FS_FILE_APPEND)
+		file->mode = FS_FILE_CHANGE; /* what was there before is now part of it */
+	file->appends = file->appends && append;
+	return 0;
+}
+
+int fs_file_write(struct fs_file *file, const char *data, size_t size, uint64_t offset, bool append,
+	uint64_t max)
+{
+	int r = take_mode(file, append);
+
+	if (append)
 		offset = file->n_bytes;
-	else
-		r = take_over_base(file);
 	if (r < 0)
 		return r;
 	if (offset > max || size > max - offset ||
@@ -159,13 +208,11 @@ int fs_file_truncate(struct fs_file *file, uint64_t size, uint64_t max)
 
 	if (size > max)
 		return -EFBIG;
-	r = take_over_base(file);
+	r = take_mode(file, false);
 	if (r == 0)
 		r = make_room(file, size);
 	if (r < 0)
 		return r;
-	if (file->mode == FS_FILE_APPEND)
-		file->mode = FS_FILE_CHANGE; /* what was there before is now part of it */
 	if (size > file->n_bytes)
 		memset(file->bytes + file->n_bytes, 0, size - file->n_bytes);
 	file->n_bytes = size;

@@ -9,6 +9,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/commit.h"
 #include "zk/stat.h"
 
 struct fs;
@@ -33,14 +34,14 @@ enum fs_file_mode {
 	FS_FILE_CHANGE,  /* in place: only if nobody else has changed it since it was opened */
 };
 
-struct fs_waiter; /* a request that waits for a commit: commit.c */
-
 struct fs_file {
 	struct fs *fs;
+	unsigned n_refs; /* the kernel's, from OPEN to the last commit; and requests in flight */
 	struct fs_inode *inode; /* a reference */
 	enum fs_file_mode mode;
 	int access;   /* O_RDONLY, O_WRONLY or O_RDWR */
 	bool cached;  /* reads through the page cache */
+	bool appends; /* O_APPEND with O_TRUNC: FS_FILE_APPEND once the truncation is committed */
 	bool direct;  /* O_DIRECT: keeps its snapshot for good */
 	pid_t opener; /* process; of writers */
 
@@ -48,6 +49,7 @@ struct fs_file {
 	struct zk_blob *base; /* a reference; NULL: empty */
 	bool has_base; /* it is known what there was; not of a file that was not committed yet */
 	struct zk_stat base_stat;
+	bool moved;        /* base_stat.czxid is not known: a rename has made the znode anew */
 	int64_t base_time; /* fs_clock_now() when base was fetched */
 	uint64_t read_end; /* where the last read ended */
 
@@ -59,20 +61,23 @@ struct fs_file {
 
 	bool dirty;     /* something is to be committed */
 	bool touch;     /* and it is no more than a new mtime */
+	bool only_name; /* and it is no more than that the file is to be there */
 	bool too_large; /* a write did not fit: half of it is not to be published */
 	bool killed;    /* who last let go of it died by a signal, and nobody wrote since */
 	bool released;  /* the kernel has let go */
 	bool discarded; /* nothing is committed any more */
 	struct fs_commit *commit;         /* that runs, or NULL */
 	STAILQ_HEAD(, fs_waiter) waiters; /* for the next commit */
+	struct fs_waiter release;         /* waits for the last one */
 
 	LIST_ENTRY(fs_file) inode_link;
 	LIST_ENTRY(fs_file) fs_link;
 };
 
-/* `flags` are open(2)'s. NULL when out of memory. */
+/* `flags` are open(2)'s. One reference; NULL when out of memory. */
 struct fs_file *fs_file_new(struct fs *fs, struct fs_inode *inode, int flags, pid_t opener_tid);
-void fs_file_free(struct fs_file *file);
+struct fs_file *fs_file_ref(struct fs_file *file);
+void fs_file_unref(struct fs_file *file);
 
 static inline struct fs_file *fs_file_of(const struct fuse_file_info *fi)
 {
@@ -82,14 +87,21 @@ static inline struct fs_file *fs_file_of(const struct fuse_file_info *fi)
 /* Takes `base` as what is read and written from now on; a reference is taken. */
 void fs_file_set_base(struct fs_file *file, struct zk_blob *base, const struct zk_stat *stat);
 
+/* A rename has turned the znode from `was` into `now`; of one that was made anew only the version is
+ * known, and it is `moved` until somebody has asked. A file that was not based on `was` meets a conflict. */
+void fs_file_move_base(struct fs_file *file, const struct zk_stat *was, const struct zk_stat *now);
+
+/* The znode of a file that is `moved` has been seen. */
+void fs_file_found(struct fs_file *file, const struct zk_stat *stat);
+
 /* Does the writer see another size than the others? And which? */
 bool fs_file_has_own_size(const struct fs_file *file);
 uint64_t fs_file_size(const struct fs_file *file);
 
-/* Both 0, -EFBIG (over `max`, all in all), or -ENOMEM; then the bytes are as before. With
- * FS_FILE_APPEND the offset means nothing. */
-int fs_file_write(
-	struct fs_file *file, const char *data, size_t size, uint64_t offset, uint64_t max);
+/* Both 0, -EFBIG (over `max`, all in all), or -ENOMEM; then the bytes are as before. `append`: at
+ * the end, the offset means nothing; O_APPEND may be set and taken away while a file is open. */
+int fs_file_write(struct fs_file *file, const char *data, size_t size, uint64_t offset, bool append,
+	uint64_t max);
 int fs_file_truncate(struct fs_file *file, uint64_t size, uint64_t max);
 
 /* Up to two runs of bytes at an offset, without copying; valid until the file is changed. Returns

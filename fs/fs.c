@@ -110,7 +110,7 @@ void fs_done(struct fs *fs)
 		fs_dir_free(LIST_FIRST(&fs->dirs));
 	while ((file = LIST_FIRST(&fs->files))) {
 		fs_commit_abandon(file);
-		fs_file_free(file);
+		fs_file_unref(file);
 	}
 	fs_notices_free(fs);
 	fs_fill_stop_all(fs);

@@ -13,6 +13,7 @@
 #include "fs/ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +38,17 @@
 struct read {
 	struct fs_request base;
 	struct fs_fetch fetch;
-	struct fs_file *file;
+	struct fs_file *file; /* a reference: at the end it is let go with reads in flight */
 	size_t size;
 	uint64_t offset;
 };
 
 static void read_free(struct fs_request *request)
 {
-	fs_fetch_done(&((struct read *)request)->fetch);
+	struct read *read = (struct read *)request;
+
+	fs_fetch_done(&read->fetch);
+	fs_file_unref(read->file);
 }
 
 static void reply_bytes(fuse_req_t req, struct fs_file *file, size_t size, uint64_t offset)
@@ -93,7 +97,7 @@ static void start_read(struct fs *fs, fuse_req_t req, struct fs_file *file, size
 
 	if (!read)
 		return;
-	read->file = file;
+	read->file = fs_file_ref(file);
 	read->size = size;
 	read->offset = offset;
 	fs_entry_prepare_fetch(fs, file->inode, &read->fetch);
@@ -171,7 +175,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, 
 	int r = -ENOMEM;
 
 	if (path)
-		r = fs_file_write(file, data, size, (uint64_t)offset,
+		r = fs_file_write(file, data, size, (uint64_t)offset, fi->flags & O_APPEND,
 			fs_max_data(fs, path, !file->inode->exists));
 	free(path);
 	if (r < 0)
@@ -255,11 +259,6 @@ void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 }
 
 /* The end of an open file, which may still have something to commit. */
-struct release {
-	struct fs_waiter waiter;
-	struct fs_file *file;
-};
-
 static void file_end(struct fs_file *file)
 {
 	struct fs_inode *inode = file->inode;
@@ -268,13 +267,12 @@ static void file_end(struct fs_file *file)
 	if (!inode->exists && (inode->kind == FS_KIND_FILE || inode->kind == FS_KIND_DATA) &&
 		LIST_FIRST(&inode->files) == file && !LIST_NEXT(file, inode_link))
 		fs_watch_gone(file->fs, inode); /* who saw it come, sees it go */
-	fs_file_free(file);
+	fs_file_unref(file);
 }
 
 static void release_committed(struct fs_waiter *waiter, int r)
 {
-	struct release *release = fs_container_of(waiter, struct release, waiter);
-	struct fs_file *file = release->file;
+	struct fs_file *file = fs_container_of(waiter, struct fs_file, release);
 
 	if (r < 0) {
 		char *path = fs_inode_path(&file->fs->inodes, file->inode);
@@ -286,14 +284,11 @@ static void release_committed(struct fs_waiter *waiter, int r)
 	}
 	if (r == 0)
 		fs_notice_closed_late(file->fs, file->inode);
-	free(release);
 	file_end(file);
 }
 
 void fs_file_release(struct fs_file *file)
 {
-	struct release *release;
-
 	file->released = true;
 	if (file->too_large)
 		fs_commit_discard(file); /* write(2) has told */
@@ -301,15 +296,9 @@ void fs_file_release(struct fs_file *file)
 		file->fs->counters.killed_writers++;
 		fs_commit_discard(file);
 	}
-	release = malloc(sizeof(*release));
-	if (release) {
-		release->file = file;
-		release->waiter.done = release_committed;
-		if (fs_commit(file, &release->waiter))
-			return;
-		free(release);
-	}
-	file_end(file);
+	file->release.done = release_committed;
+	if (!fs_commit(file, &file->release))
+		file_end(file);
 }
 
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -268,6 +268,8 @@ void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	lookup->fetch.watch = true;
 	lookup->fetch.flags |= ZK_OP_SINCE_OUTAGE;
 	lookup->fetch.is_root = is_data_name(lookup) && !dir->parent;
+	lookup->fetch.at = dir;
+	lookup->fetch.name = is_data_name(lookup) ? NULL : lookup->name;
 	lookup->fetch.known = NULL; /* it may go before the answer comes */
 	lookup->fetch.opp = &lookup->base.op;
 	lookup->fetch.done = lookup_fetched;

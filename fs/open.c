@@ -56,14 +56,15 @@ static bool is_create(const struct open *open)
 	return open->dir != NULL;
 }
 
+/* O_RDONLY with O_TRUNC truncates, on Linux. */
 static bool is_write(const struct open *open)
 {
-	return (open->fi.flags & O_ACCMODE) != O_RDONLY;
+	return (open->fi.flags & O_ACCMODE) != O_RDONLY || (open->fi.flags & O_TRUNC);
 }
 
 static bool is_replace(const struct open *open)
 {
-	return is_write(open) && (open->fi.flags & O_TRUNC) && !(open->fi.flags & O_APPEND);
+	return is_write(open) && (open->fi.flags & O_TRUNC);
 }
 
 /* Sends the reply that hands the file over. */
@@ -157,11 +158,12 @@ static void finish(struct open *open, bool fresh)
 	}
 	if (open->fetch.data == FS_DATA_PRESENT || open->fetch.data == FS_DATA_NULL)
 		fs_file_set_base(file, open->fetch.blob, &open->fetch.stat);
-	file->dirty = is_write(open) && (!inode->exists || (open->fi.flags & O_TRUNC));
+	file->dirty = is_write(open) && (!inode->exists || (!fresh && (open->fi.flags & O_TRUNC)));
+	file->only_name = file->dirty && !(open->fi.flags & O_TRUNC);
 	if (inode->exists)
 		fs_inode_grant(inode, open->base.tid, FS_GRANT_ATTR);
 	if (!reply_file(open, file))
-		fs_file_free(file);
+		fs_file_unref(file);
 	fs_request_end(&open->base);
 }
 
@@ -273,7 +275,7 @@ static void open_status(
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) < 0)
-		fs_file_free(file);
+		fs_file_unref(file);
 }
 
 static int check_open(const struct fs *fs, const struct fs_inode *inode, int flags)
@@ -366,14 +368,17 @@ static void existing_fetched(struct fs_fetch *fetch, int r)
 /* Somebody else has made it since the LOOKUP. */
 static void open_existing(struct open *open)
 {
-	char *path = strdup(open->path);
+	struct fs *fs = open->base.fs;
 	int r;
 
-	open->fetch.fs = open->base.fs;
+	open->fetch.fs = fs;
 	open->fetch.watch = true;
+	open->fetch.at = open->dir;
+	open->fetch.name = open->name;
 	open->fetch.opp = &open->base.op;
 	open->fetch.done = existing_fetched;
-	r = fs_fetch_start(&open->fetch, FS_FETCH_DATA, path);
+	r = fs_fetch_start(&open->fetch, FS_FETCH_DATA,
+		fs_inode_child_path(&fs->inodes, open->dir, open->name));
 	if (r < 0)
 		fs_request_fail(&open->base, r);
 }
@@ -438,7 +443,8 @@ static void create_allowed(struct fs_access *access, int r)
 		fs_request_fail(&open->base, r);
 	else if (is_data)
 		create_later(open, FS_KIND_DATA);
-	else if ((open->fi.flags & O_EXCL) || !is_write(open) || open->is_mknod)
+	else if ((open->fi.flags & O_EXCL) || open->is_mknod ||
+		 (open->fi.flags & O_ACCMODE) == O_RDONLY)
 		create_now(open);
 	else
 		create_later(open, FS_KIND_FILE);

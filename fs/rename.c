@@ -8,7 +8,8 @@
  * ephemeral. What does not fit into one request is EXDEV, and mv copies.
  *
  * Open files: what was written to the source is committed first. The kernel goes on using the
- * source's nodeid for the new name, so its inode moves to the target's znode.
+ * source's nodeid for the new name, so its inode moves to the target's znode. What is open there, or
+ * below, goes on from the state that the transaction has left behind.
  */
 #include "fs/ops.h"
 
@@ -42,6 +43,7 @@ struct side {
 	char *path;
 	bool is_data; /* .data: its znode is the directory's, and is never deleted */
 	bool exists;  /* as read */
+	bool lives_on; /* the znode stays, with the data of the other side; otherwise all is made anew */
 	struct fs_tree tree;
 	char name[ZK_PATH_NAME_MAX + 1];
 };
@@ -130,15 +132,16 @@ static int add_deletes(struct zk_multi *multi, const struct fs_tree *tree)
 	return r;
 }
 
-static int add_set(struct zk_multi *multi, const struct side *side, struct zk_blob *data)
+static int add_set(struct zk_multi *multi, struct side *side, struct zk_blob *data)
 {
 	const struct zk_stat *stat = &root_of(side)->stat;
 
+	side->lives_on = true;
 	return zk_multi_add_set(multi, side->path, data, stat->version, stat);
 }
 
 /* Takes the source away: the last ops of the multi. */
-static int add_removal(struct zk_multi *multi, const struct side *from)
+static int add_removal(struct zk_multi *multi, struct side *from)
 {
 	return from->is_data ? add_set(multi, from, NULL) : add_deletes(multi, &from->tree);
 }
@@ -211,6 +214,7 @@ static int build(struct rename *rename, struct zk_multi *multi)
 	struct side *from = &rename->from, *to = &rename->to;
 	int r;
 
+	from->lives_on = to->lives_on = false;
 	if (from->is_data && to->is_data)
 		return -EINVAL;
 	if (from->is_data && root_of(from)->stat.data_length == 0)
@@ -246,11 +250,47 @@ static void expect_anew(struct fs *fs, struct fs_inode *moved)
 	struct fs_inode *inode, *next;
 
 	moved->stat.czxid = 0;
+	moved->grants = 0;
 	if (!fs_kind_is_dir(moved->kind))
 		return;
-	HASH_ITER (by_id, fs->inodes.by_id, inode, next)
-		if (is_below(inode, moved))
-			inode->stat.czxid = 0;
+	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
+		if (!is_below(inode, moved))
+			continue;
+		inode->stat.czxid = 0;
+		inode->grants = 0;
+	}
+}
+
+static const struct fs_tree_node *find_node(
+	const struct fs *fs, const struct side *side, const struct fs_inode *inode)
+{
+	char *path = fs_inode_path(&fs->inodes, inode);
+	const struct fs_tree_node *found = NULL;
+
+	for (size_t i = 0; path && i < side->tree.n_nodes && !found; i++)
+		if (strcmp(side->tree.nodes[i]->path, path) == 0)
+			found = side->tree.nodes[i];
+	free(path);
+	return found;
+}
+
+/* What is open on `side`, and below it, is based on the znodes at `place` from now on. Before the
+ * inodes move. */
+static void carry_files(struct fs *fs, const struct side *side, const struct side *place)
+{
+	const struct zk_stat anew = { 0 }, *stat = &root_of(place)->stat;
+	const struct zk_stat kept = { .czxid = stat->czxid, .version = stat->version + 1 };
+	const struct fs_tree_node *node;
+	struct fs_file *file;
+
+	LIST_FOREACH (file, &fs->files, fs_link) {
+		if (!side->inode || !is_below(file->inode, side->inode))
+			continue;
+		node = find_node(fs, side, file->inode);
+		if (node)
+			fs_file_move_base(file, &node->stat,
+				place->lives_on && node == root_of(side) ? &kept : &anew);
+	}
 }
 
 /* The inodes follow their names, as the kernel's do. */
@@ -262,6 +302,9 @@ static void move_inodes(struct rename *rename)
 
 	if (target)
 		fs_inode_ref(target);
+	carry_files(fs, from, to);
+	if (rename->exchange)
+		carry_files(fs, to, from);
 	if (target && !rename->exchange)
 		target->removed = true;
 	fs_watch_moving(fs, from->inode);
@@ -289,7 +332,14 @@ static void move_inodes(struct rename *rename)
 	fs_inode_unref(&fs->inodes, target);
 }
 
-/* Who has the file open writes to the new znode from now on. */
+static bool expects_znode(const struct fs_file *file, const struct rename *rename)
+{
+	return file->moved &&
+	       (is_below(file->inode, rename->from.inode) ||
+		       (rename->exchange && is_below(file->inode, rename->to.inode)));
+}
+
+/* All that was made anew was made by one transaction. */
 static void moved_seen(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct rename *rename = userdata;
@@ -301,23 +351,39 @@ static void moved_seen(void *userdata, int r, const struct zk_reply *reply)
 		inode->stat = reply->stat;
 		fs_notice_local(inode);
 		fs_pages_changed(rename->base.fs, inode);
-		LIST_FOREACH (file, &inode->files, inode_link)
-			file->base_stat = reply->stat;
 	}
+	LIST_FOREACH (file, &rename->base.fs->files, fs_link)
+		if (r == 0 && expects_znode(file, rename))
+			fs_file_found(file, &reply->stat);
 	fs_request_fail(&rename->base, 0);
+}
+
+static bool is_open(const struct rename *rename)
+{
+	const struct fs_file *file;
+
+	LIST_FOREACH (file, &rename->base.fs->files, fs_link)
+		if (expects_znode(file, rename))
+			return true;
+	return false;
 }
 
 static void moved(struct rename *rename)
 {
-	struct fs_inode *inode = rename->from.inode;
 	int r = -ENOENT;
 
 	move_inodes(rename);
-	if (!LIST_EMPTY(&inode->files))
+	if (!LIST_EMPTY(&rename->from.inode->files) || is_open(rename))
 		r = zk_exists(rename->base.fs->zk, rename->to.path, ZK_OP_SINCE_OUTAGE, moved_seen,
 			rename, &rename->base.op);
 	if (r < 0)
 		fs_request_fail(&rename->base, 0);
+}
+
+/* The first thing made is the target: there is no directory to make it in. */
+static bool has_no_parent(const struct rename *rename, int r, const struct zk_reply *reply)
+{
+	return r == -ENOENT && !rename->to.exists && reply->failed_op == 0;
 }
 
 static bool is_conflict(int r)
@@ -332,7 +398,8 @@ static void multi_done(void *userdata, int r, const struct zk_reply *reply)
 	rename->base.op = NULL;
 	if (r == 0)
 		moved(rename);
-	else if (is_conflict(r) && fs_clock_now() < rename->deadline && rename->base.req)
+	else if (!has_no_parent(rename, r, reply) && is_conflict(r) &&
+		 fs_clock_now() < rename->deadline && rename->base.req)
 		read_sides(rename); /* what has changed decides what it is now */
 	else
 		fs_request_fail(&rename->base, r);
@@ -434,10 +501,10 @@ static void read_sides(struct rename *rename)
 		fs_request_fail(&rename->base, r);
 }
 
-/* What was written to the source goes first. */
-static void commit_source(struct rename *rename);
+/* What was written to what is moved goes first. */
+static void commit_files(struct rename *rename);
 
-static void source_committed(struct fs_waiter *waiter, int r)
+static void file_committed(struct fs_waiter *waiter, int r)
 {
 	struct rename *rename = fs_container_of(waiter, struct rename, waiter);
 
@@ -446,16 +513,25 @@ static void source_committed(struct fs_waiter *waiter, int r)
 	else if (!rename->base.req)
 		fs_request_end(&rename->base);
 	else
-		commit_source(rename);
+		commit_files(rename);
 }
 
-static void commit_source(struct rename *rename)
+static bool commit_side(struct rename *rename, struct side *side)
 {
 	struct fs_file *file;
 
-	LIST_FOREACH (file, &rename->from.inode->files, inode_link)
+	LIST_FOREACH (file, &side->inode->files, inode_link)
 		if (fs_commit(file, &rename->waiter))
-			return;
+			return true;
+	return false;
+}
+
+static void commit_files(struct rename *rename)
+{
+	if (commit_side(rename, &rename->from))
+		return;
+	if (rename->exchange && rename->to.inode && commit_side(rename, &rename->to))
+		return;
 	read_sides(rename);
 }
 
@@ -515,7 +591,7 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	rename->exchange = flags & RENAME_EXCHANGE;
 	rename->no_replace = flags & RENAME_NOREPLACE;
 	rename->deadline = fs_clock_now() + fs->options->op_timeout_ms * FS_MS;
-	rename->waiter.done = source_committed;
+	rename->waiter.done = file_committed;
 	r = side_init(fs, &rename->from, from, name);
 	if (r == 0)
 		r = side_init(fs, &rename->to, to, new_name);
@@ -524,5 +600,5 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	if (r < 0)
 		fs_request_fail(&rename->base, r);
 	else
-		commit_source(rename);
+		commit_files(rename);
 }

@@ -22,6 +22,7 @@
 #include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/pages.h"
+#include "fs/proc.h"
 #include "fs/request.h"
 #include "zk/blob.h"
 
@@ -60,6 +61,16 @@ static void reply_attr(fuse_req_t req, struct fs *fs, struct fs_inode *inode)
 
 static void start_fetch(struct setattr *setattr);
 
+/* The same bytes again: whoever has them open has what is there now. */
+static void touched(const struct setattr *setattr, const struct zk_stat *stat)
+{
+	struct fs_file *file;
+
+	LIST_FOREACH (file, &setattr->inode->files, inode_link)
+		if (file->has_base && zk_stat_same_data(&file->base_stat, &setattr->fetch.stat))
+			file->base_stat = *stat;
+}
+
 static void written(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct setattr *setattr = userdata;
@@ -67,11 +78,13 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 	struct fs_inode *inode = setattr->inode;
 
 	setattr->base.op = NULL;
-	if (r == -ESTALE && fs_clock_now() < setattr->deadline) {
+	if ((r == -ESTALE || r == -ENOENT) && fs_clock_now() < setattr->deadline) {
 		start_fetch(setattr);
 		return;
 	}
 	if (r == 0) {
+		if (!setattr->resize)
+			touched(setattr, &reply->stat);
 		inode->stat = reply->stat;
 		fs_notice_local(inode);
 		fs_pages_changed(fs, inode);
@@ -110,8 +123,8 @@ static void fetched(struct fs_fetch *fetch, int r)
 			r = -ENOMEM;
 	}
 	if (r == 0)
-		r = zk_set(fs->zk, setattr->path, setattr->content, fetch->stat.version,
-			&fetch->stat, 0, written, setattr, &setattr->base.op);
+		r = zk_set(fs->zk, fetch->path, setattr->content, fetch->stat.version, &fetch->stat,
+			0, written, setattr, &setattr->base.op);
 	if (r < 0)
 		fs_request_fail(&setattr->base, r);
 }
@@ -151,6 +164,28 @@ static void rewrite(
 		fs_request_fail(&setattr->base, -EFBIG);
 	else
 		start_fetch(setattr);
+}
+
+/* A new file, which one that has it open for writing will create. */
+static struct fs_file *creator_of(const struct fs_inode *inode)
+{
+	struct fs_file *file;
+
+	LIST_FOREACH (file, &inode->files, inode_link)
+		if (file->mode != FS_FILE_READ)
+			break;
+	return file;
+}
+
+/* futimens(2) comes without the file: does the caller have one open whose close writes anyway? */
+static bool has_written(const struct fs_inode *inode, pid_t tid)
+{
+	const struct fs_file *file;
+
+	LIST_FOREACH (file, &inode->files, inode_link)
+		if (file->dirty && !file->released && file->opener == fs_proc_process(tid))
+			return true;
+	return false;
 }
 
 /* On a file that is open for writing; true if there is one to take it. */
@@ -204,8 +239,9 @@ void fs_op_setattr(
 	}
 	file = fi && !fs_kind_is_dir(inode->kind) ? fs_file_of(fi) : NULL;
 	if (!file && !inode->exists)
-		file = LIST_FIRST(&inode->files); /* a new file, which its writer will create */
-	if ((!resize && !touch) || fs_kind_is_dir(inode->kind)) {
+		file = creator_of(inode);
+	if ((!resize && !touch) || fs_kind_is_dir(inode->kind) ||
+		(!resize && has_written(inode, fuse_req_ctx(req)->pid))) {
 		reply_attr(req, fs, inode);
 	} else if (change_file(fs, file, resize, (uint64_t)attr->st_size, &r)) {
 		if (r < 0)

@@ -1,5 +1,6 @@
 """O_APPEND: an atomic append, whoever else appends at the same time."""
 
+import fcntl
 import os
 import sys
 
@@ -106,3 +107,59 @@ def test_append_reads_back_through_the_same_handle(mnt, tree):
     assert os.pread(fd, 100, 0) == b"0\na\n"
     os.close(fd)
     assert tree.get("/f") == b"0\na\n"
+
+
+def test_append_and_truncate(mnt, tree):
+    """Truncated once; from then on it appends to what is there."""
+    tree.create("/f", b"old\n")
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_APPEND | os.O_TRUNC)
+    os.write(fd, b"1\n")
+    os.write(fd, b"2\n")
+    os.fsync(fd)
+    assert tree.get("/f") == b"1\n2\n"
+    tree.set("/f", b"theirs\n")
+    os.write(fd, b"3\n")
+    os.close(fd)
+    assert tree.get("/f") == b"theirs\n3\n"
+
+
+def test_append_and_truncate_without_a_write_leaves_an_empty_file(mnt, tree):
+    tree.create("/f", b"old\n")
+    os.close(os.open(mnt / "f", os.O_WRONLY | os.O_APPEND | os.O_TRUNC))
+    assert tree.get("/f") == b""
+
+
+def set_append(fd, on):
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_APPEND if on else flags & ~os.O_APPEND)
+
+
+def test_append_is_switched_on_while_the_file_is_open(mnt, tree):
+    """As GNU make does with its output."""
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    set_append(fd, True)
+    os.write(fd, b"aaaa")
+    os.stat(mnt / "f")  # the kernel believes the size of what is committed
+    os.write(fd, b"bbbb")
+    os.close(fd)
+    assert tree.get("/f") == b"aaaabbbb"
+
+
+def test_append_that_is_switched_on_loses_nothing_of_others(mnt, tree):
+    tree.create("/f", b"0\n")
+    fd = os.open(mnt / "f", os.O_WRONLY)
+    set_append(fd, True)
+    os.write(fd, b"mine\n")
+    tree.set("/f", b"0\ntheirs\n")
+    os.close(fd)
+    assert tree.get("/f") == b"0\ntheirs\nmine\n"
+
+
+def test_append_is_switched_off_while_the_file_is_open(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b"er")
+    set_append(fd, False)
+    os.pwrite(fd, b"b", 0)
+    os.close(fd)
+    assert tree.get("/f") == b"blder"

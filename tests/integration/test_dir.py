@@ -1,6 +1,7 @@
 """Directories: listing, changing while listed, removing."""
 
 import errno
+import itertools
 import os
 
 import pytest
@@ -91,6 +92,45 @@ def test_entries_that_stay_are_listed_once_while_others_come_and_go(mnt, tree):
         assert len(seen) == len(set(seen))
 
 
+@pytest.fixture
+def read_ahead(mnt, tree):
+    """A directory that is being listed, and names of which more is known than was told yet."""
+    tree.create("/d/x", b"")
+    tree.create_many("/d", [f"f{n:05}" for n in range(3000)], b"1")
+    entries = os.scandir(mnt / "d")
+    seen = set()
+    for entry in itertools.islice(entries, 1300):
+        entry.stat()
+        seen.add(entry.name)
+    ahead = [name for name in tree.client.get_children(tree.path("/d")) if name not in seen]
+    yield entries, ahead
+    entries.close()
+
+
+def test_names_made_again_while_listing_are_new_files(mnt, tree, read_ahead):
+    """What was asked for ahead of the listing is of files that are gone."""
+    entries, ahead = read_ahead
+    names = ahead[:900]
+    for name in names:
+        os.unlink(mnt / "d" / name)
+    files = [os.open(mnt / "d" / name, os.O_WRONLY | os.O_CREAT) for name in names]
+    for fd in files:
+        os.write(fd, b"new")
+    for _ in entries:
+        pass
+    for fd in files:
+        os.close(fd)
+    assert {tree.get(f"/d/{name}") for name in names} == {b"new"}
+
+
+def test_stat_while_listing_tells_what_was_written_since(mnt, read_ahead):
+    entries, ahead = read_ahead
+    for name in ahead:
+        write(mnt / "d" / name, b"longer")
+    ahead = set(ahead)
+    assert {entry.stat().st_size for entry in entries if entry.name in ahead} == {6}
+
+
 def test_removing_while_listing(mnt, tree):
     tree.create("/d", b"")
     tree.create_many("/d", [f"f{n}" for n in range(500)])
@@ -155,6 +195,39 @@ def test_unlink_of_a_file_that_became_a_directory_elsewhere(mnt, tree):
     with fails_with(errno.ENOTEMPTY, errno.EISDIR):
         os.unlink(mnt / "f")
     assert tree.get("/f/child") == b"below"
+
+
+def test_unlink_of_a_file_that_became_an_empty_directory_elsewhere(mnt, tree):
+    tree.create("/f", b"")
+    os.stat(mnt / "f")
+    tree.create("/f/x", b"")
+    tree.delete("/f/x")
+    tree.set("/f", b"data of a directory")
+    with fails_with(errno.EISDIR, errno.ENOENT):
+        os.unlink(mnt / "f")
+    assert tree.get("/f") == b"data of a directory"
+    assert os.path.isdir(mnt / "f")
+
+
+@pytest.mark.parametrize("data", [b"", b"data"])
+def test_rmdir_of_a_directory_that_became_a_file_elsewhere(mnt, tree, data):
+    tree.create("/d/x", b"")
+    os.listdir(mnt / "d")
+    os.stat(mnt / "d")
+    tree.delete_tree("/d")
+    tree.create("/d", data)
+    with fails_with(errno.ENOTDIR):
+        os.rmdir(mnt / "d")
+    assert tree.exists("/d")
+    assert os.path.isfile(mnt / "d")
+
+
+def test_unlink_of_a_file_that_was_written_elsewhere(mnt, tree):
+    tree.create("/f", b"old")
+    os.stat(mnt / "f")
+    tree.set("/f", b"new")
+    os.unlink(mnt / "f")
+    assert not tree.exists("/f")
 
 
 def test_rmdir_with_a_child_that_is_not_shown(mnt, tree):

@@ -4,6 +4,7 @@ nothing hangs, nothing acknowledged is lost, nothing is done twice.
 """
 
 import errno
+import glob
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from support import proxy as zk
 from support.files import exists, fails_with, read, renameat2, write, RENAME_EXCHANGE
+from support.mount import mounts_at
 from support.tree import Tree, connect, disconnect, expire
 from support.waiting import SCALE, run, sh, wait_equal, wait_for
 
@@ -342,6 +344,85 @@ def test_umount_without_a_server_does_not_wait(own_server, lone):
     own_server.kill()
     wait_for(lambda: mnt.status()["state"] != "connected", 10)
     assert mnt.umount() < 2 * SCALE
+
+
+def end_while_waiting(mnt, proxy, *calls):
+    """Has calls wait for a frozen server, then ends zkfs, and gives the server back in time."""
+    proxy.freeze()
+    threads = []
+    for call in calls:
+        threads.append(in_background(call))
+        wait_for(lambda: waits(threads[-1].native_id), 5, "the call to wait")
+    mnt.signal(signal.SIGTERM)
+    wait_for(lambda: not mounts_at(mnt.path), 5, "the mount to go")
+    proxy.heal()
+    for thread in threads:
+        joined(thread)
+    mnt.wait_gone()
+
+
+def test_ending_zkfs_while_an_append_is_on_its_way(proxy, mounts, tree):
+    tree.create("/log", b"old\n")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    fd = os.open(mnt / "log", os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b"new\n")
+    end_while_waiting(mnt, proxy, lambda: os.fsync(fd))
+    wait_equal(lambda: tree.get("/log"), b"old\nnew\n", 5)
+
+
+def test_ending_zkfs_while_a_read_is_on_its_way(proxy, mounts, tree):
+    """The file that is read is let go of while the commit of another is waited for."""
+    tree.create("/read", b"old\n")
+    tree.create("/written", b"old\n")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    reader = os.open(mnt / "read", os.O_RDONLY)
+    writer = os.open(mnt / "written", os.O_WRONLY | os.O_TRUNC)
+    os.write(writer, b"new\n")
+    time.sleep(0.1)  # the reader's snapshot is not good enough any more
+    end_while_waiting(mnt, proxy, lambda: os.pread(reader, 10, 0), lambda: os.fsync(writer))
+    wait_equal(lambda: tree.get("/written"), b"new\n", 5)
+
+
+LATE_WRITER = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+if os.fork():
+    os._exit(0)
+sys.stdin.readline()
+os.write(fd, b"new")
+print("written", flush=True)
+sys.stdin.readline()
+os._exit(0)
+"""
+
+
+def test_a_commit_that_the_end_cuts_off_is_logged(proxy, mounts, spawn, tree):
+    """Its writer had inherited the file, and has ended: nobody is there to be told."""
+    tree.create("/f", b"old")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    pipe = subprocess.PIPE
+    process = spawn(sys.executable, "-c", LATE_WRITER, mnt / "f", stdin=pipe, stdout=pipe)
+    assert process.wait(10) == 0
+    process.stdin.write(b"write\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"written\n"
+    proxy.freeze()
+    process.stdin.close()
+    wait_for(lambda: not any_holder(mnt), 5, "the last holder to end")
+    mnt.umount()
+    proxy.heal()
+    assert "/f: what was written may be lost" in mnt.stderr()
+
+
+def any_holder(mnt):
+    """Whether a process has a file of the mount open."""
+    for path in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(path).startswith(str(mnt)):
+                return True
+        except OSError:
+            pass
+    return False
 
 
 def test_a_killed_daemon_ends_its_callers(own_server, lone):

@@ -89,6 +89,17 @@ def test_truncate_by_name_is_one_version(mnt, tree, length):
     assert len(read(mnt / "f")) == length
 
 
+def test_open_for_reading_with_truncation_truncates(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_RDONLY | os.O_TRUNC)
+    assert os.read(fd, 10) == b""
+    os.close(fd)
+    assert tree.get("/f") == b""
+    assert tree.version("/f") == 1
+    os.close(os.open(mnt / "new", os.O_RDONLY | os.O_CREAT | os.O_TRUNC))
+    assert tree.version("/new") == 0
+
+
 def test_truncate_of_an_open_file_counts_with_its_writes(mnt, tree):
     tree.create("/f", b"0123456789")
     fd = os.open(mnt / "f", os.O_RDWR)
@@ -249,6 +260,37 @@ def test_touch_writes_the_same_bytes_again(mnt, tree):
     assert tree.version("/f") == 1
 
 
+def test_touch_of_an_open_file_that_was_written_is_part_of_its_close(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_RDWR)
+    os.write(fd, b"n")
+    os.utime(fd)
+    os.close(fd)
+    assert tree.get("/f") == b"nld"
+    assert tree.version("/f") == 1
+
+
+def test_touch_by_another_process_does_not_overtake_a_writer(mnt, tree):
+    tree.create("/f", b"old")
+    fd = os.open(mnt / "f", os.O_RDWR)
+    os.write(fd, b"n")
+    run("touch", mnt / "f")
+    assert tree.version("/f") == 1
+    os.close(fd)
+    assert tree.get("/f") == b"nld"
+
+
+def test_touch_and_truncate_of_a_new_file_that_a_reader_has_open_too(mnt, tree):
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"data")
+    reader = os.open(mnt / "f", os.O_RDONLY)
+    os.utime(mnt / "f")
+    os.truncate(mnt / "f", 2)
+    os.close(reader)
+    os.close(fd)
+    assert tree.get("/f") == b"da"
+
+
 def test_touch_makes_an_empty_file(mnt, tree):
     run("touch", mnt / "f")
     assert tree.get("/f") == b""
@@ -287,6 +329,29 @@ def test_two_creators_of_one_file_lose_nothing_but_the_race(mnt, mnt2, tree):
     assert tree.get("/f") == b"first"
     os.close(second)
     assert tree.get("/f") == b"second"
+
+
+@pytest.mark.parametrize("flags", [os.O_RDWR, os.O_WRONLY, os.O_WRONLY | os.O_APPEND])
+def test_a_creator_that_wrote_nothing_keeps_what_another_mount_wrote(mnt, mnt2, tree, flags):
+    """open(O_CREAT) without O_TRUNC wants no more than that the file is there."""
+    first = os.open(mnt / "f", flags | os.O_CREAT)
+    second = os.open(mnt2 / "f", flags | os.O_CREAT)
+    os.write(first, b"data")
+    os.close(first)
+    os.close(second)
+    assert tree.get("/f") == b"data"
+    assert tree.version("/f") == 0
+
+
+def test_a_second_opener_that_wrote_nothing_keeps_what_the_creator_wrote(mnt, tree):
+    first = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT)
+    second = os.open(mnt / "f", os.O_RDWR)
+    os.write(first, b"data")
+    os.fsync(first)
+    os.close(second)
+    os.close(first)
+    assert tree.get("/f") == b"data"
+    assert tree.version("/f") == 0
 
 
 @pytest.mark.parametrize("commit", [os.close, os.fsync], ids=["close", "fsync"])

@@ -2,13 +2,15 @@
 
 import errno
 import os
+import threading
+import time
 
 import pytest
 
 from support.files import (
     RENAME_EXCHANGE, RENAME_NOREPLACE, exists, fails_with, read, renameat2, write,
 )
-from support.waiting import run, wait_equal, wait_for
+from support.waiting import SCALE, run, wait_equal, wait_for
 
 
 def test_a_file_to_a_new_name_is_one_transaction(mnt, tree):
@@ -116,6 +118,210 @@ def test_a_writer_of_the_replaced_target_does_not_touch_the_new_one(mnt, tree):
     assert tree.get("/target") == b"new"
 
 
+@pytest.mark.parametrize("flags", [os.O_APPEND, 0])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_handle_follows_its_file_with_the_directory(mnt, tree, flags, when):
+    tree.create("/d/e/f", b"old")
+    fd = os.open(mnt / "d" / "e" / "f", os.O_WRONLY | flags)
+    if when == "before":
+        os.write(fd, b"new")
+    os.rename(mnt / "d", mnt / "moved")
+    if when == "after":
+        os.write(fd, b"new")
+    os.close(fd)
+    assert tree.get("/moved/e/f") == (b"oldnew" if flags else b"new")
+
+
+def test_a_handle_of_data_follows_its_directory(mnt, tree):
+    tree.create("/d", b"old")
+    tree.create("/d/x", b"")
+    fd = os.open(mnt / "d" / ".data", os.O_WRONLY | os.O_APPEND)
+    os.rename(mnt / "d", mnt / "moved")
+    os.write(fd, b"new")
+    os.close(fd)
+    assert tree.get("/moved") == b"oldnew"
+
+
+@pytest.mark.parametrize("target", [True, False])
+def test_a_handle_that_was_overtaken_does_not_catch_up_by_a_rename(mnt, tree, target):
+    tree.create("/a", b"old")
+    if target:
+        tree.create("/b", b"other")
+    fd = os.open(mnt / "a", os.O_WRONLY)
+    tree.set("/a", b"theirs")
+    os.rename(mnt / "a", mnt / "b")
+    os.write(fd, b"mine")
+    with fails_with(errno.ESTALE):
+        os.close(fd)
+    assert tree.get("/b") == b"theirs"
+
+
+def test_an_append_that_was_overtaken_follows_the_rename(mnt, tree):
+    tree.create("/a", b"0\n")
+    fd = os.open(mnt / "a", os.O_WRONLY | os.O_APPEND)
+    tree.set("/a", b"0\ntheirs\n")
+    os.rename(mnt / "a", mnt / "b")
+    os.write(fd, b"mine\n")
+    os.close(fd)
+    assert tree.get("/b") == b"0\ntheirs\nmine\n"
+
+
+def test_a_renamed_handle_does_not_write_into_a_later_namesake(mnt, tree):
+    tree.create("/d/f", b"old")
+    fd = os.open(mnt / "d" / "f", os.O_WRONLY)
+    os.rename(mnt / "d", mnt / "e")
+    tree.delete("/e/f")
+    tree.create("/e/f", b"another")
+    os.write(fd, b"mine")
+    with fails_with(errno.ESTALE):
+        os.close(fd)
+    assert tree.get("/e/f") == b"another"
+
+
+def test_rename_and_change_at_once(mnt, tree):
+    """The open finds the znode under the new name, not what was known of the old one."""
+    for n in range(40):
+        tree.create(f"/a{n}", b"one")
+        os.stat(mnt / f"a{n}")
+        write(mnt / f"a{n}", b"two", os.O_TRUNC)
+        os.rename(mnt / f"a{n}", mnt / f"b{n}")
+        write(mnt / f"b{n}", b"X", 0)
+        assert tree.get(f"/b{n}") == b"Xwo"
+
+
+def test_exchange_of_open_files(mnt, tree):
+    """What was written goes along with each, and what comes too."""
+    tree.create("/a", b"A")
+    tree.create("/b", b"B")
+    a, b = (os.open(mnt / name, os.O_WRONLY | os.O_APPEND) for name in "ab")
+    os.write(a, b"1")
+    os.write(b, b"1")
+    renameat2(mnt / "a", mnt / "b", RENAME_EXCHANGE)
+    assert (tree.get("/a"), tree.get("/b")) == (b"B1", b"A1")
+    os.write(a, b"2")
+    os.write(b, b"2")
+    os.close(a)
+    os.close(b)
+    assert (tree.get("/a"), tree.get("/b")) == (b"B12", b"A12")
+
+
+def test_exchange_of_directories_with_open_files(mnt, tree):
+    tree.create("/a/one", b"1")
+    tree.create("/b/two", b"2")
+    files = [os.open(mnt / path, os.O_RDWR) for path in ("a/one", "b/two")]
+    renameat2(mnt / "a", mnt / "b", RENAME_EXCHANGE)
+    for fd in files:
+        os.write(fd, b"new")
+        os.close(fd)
+    assert (tree.get("/a/two"), tree.get("/b/one")) == (b"new", b"new")
+
+
+def test_exchange_with_a_file_that_is_not_committed_yet(mnt, tree):
+    tree.create("/a", b"A")
+    fd = os.open(mnt / "b", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"B")
+    renameat2(mnt / "a", mnt / "b", RENAME_EXCHANGE)
+    os.close(fd)
+    assert (tree.get("/a"), tree.get("/b")) == (b"B", b"A")
+
+
+@pytest.fixture
+def busy():
+    """Calls functions over and over in threads of their own; .errors is what they raised."""
+
+    class Busy:
+        def __init__(self):
+            self.errors = []
+            self.stop = threading.Event()
+            self.threads = []
+
+        def repeat(self, call):
+            while not self.stop.is_set() and not self.errors:
+                try:
+                    call()
+                except OSError as error:
+                    self.errors.append(error)
+
+        def start(self, *calls):
+            for call in calls:
+                thread = threading.Thread(target=self.repeat, args=[call], daemon=True)
+                self.threads.append(thread)
+                thread.start()
+
+        def end(self):
+            self.stop.set()
+            for thread in self.threads:
+                thread.join()
+
+    busy = Busy()
+    yield busy
+    busy.end()
+
+
+def rename_to_and_fro(a, b, busy, seconds=2):
+    """Ends early with the first error of what is done meanwhile."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not busy.errors:
+        os.rename(a, b)
+        os.rename(b, a)
+
+
+def test_stat_of_an_open_file_while_it_is_renamed(mnt, tree, busy):
+    """The answer to what was asked under the old name says nothing of the file."""
+    tree.create("/a", b"x")
+    fd = os.open(mnt / "a", os.O_RDONLY)
+    busy.start(*[lambda: os.fstat(fd)] * 3)
+    rename_to_and_fro(mnt / "a", mnt / "b", busy)
+    assert not busy.errors
+
+
+def test_names_below_a_directory_while_it_is_renamed(mnt, tree, busy):
+    tree.create("/a/d/f", b"x")
+    fd = os.open(mnt / "a" / "d", os.O_RDONLY | os.O_DIRECTORY)
+    busy.start(lambda: os.stat("f", dir_fd=fd), lambda: os.listdir(fd))
+    rename_to_and_fro(mnt / "a", mnt / "b", busy)
+    assert not busy.errors
+
+
+@pytest.mark.parametrize("flags", [os.O_APPEND, 0, os.O_TRUNC])
+def test_writing_a_file_while_it_is_renamed(mnt, tree, busy, flags):
+    tree.create("/a", b"")
+    written = []
+
+    def append():
+        try:
+            fd = os.open(mnt / "a", os.O_WRONLY | flags)
+        except FileNotFoundError:
+            return
+        os.write(fd, b"x")
+        os.close(fd)
+        written.append(b"x")
+
+    busy.start(append)
+    rename_to_and_fro(mnt / "a", mnt / "b", busy)
+    busy.end()
+    assert not busy.errors
+    assert tree.get("/a") == (b"".join(written) if flags == os.O_APPEND else b"x")
+
+
+def test_fsync_of_a_file_while_it_is_renamed(mnt, tree, busy):
+    tree.create("/d/a", b"")
+    fd = os.open(mnt / "d" / "a", os.O_WRONLY | os.O_APPEND)
+    written = []
+
+    def append():
+        os.write(fd, b"x")
+        os.fsync(fd)
+        written.append(b"x")
+
+    busy.start(append)
+    rename_to_and_fro(mnt / "d", mnt / "e", busy)
+    busy.end()
+    assert not busy.errors
+    os.close(fd)
+    assert tree.get("/d/a") == b"".join(written)
+
+
 def test_noreplace(mnt, tree):
     tree.create("/a", b"a")
     tree.create("/b", b"b")
@@ -209,6 +415,19 @@ def test_a_directory_onto_one_that_is_not_empty(mnt, tree):
         with fails_with(errno.ENOTEMPTY, errno.EEXIST):
             os.rename(mnt / "a", mnt / name)
     assert tree.children("/a") == ["f"]
+
+
+def test_into_a_directory_that_was_deleted_elsewhere(mounts, tree):
+    mnt = mounts("op_timeout=60000")
+    tree.create("/f", b"data")
+    tree.create("/d", None)
+    assert os.listdir(mnt / "d") == []
+    tree.delete("/d")
+    start = time.monotonic()
+    with fails_with(errno.ENOENT):
+        os.rename(mnt / "f", mnt / "d" / "f")
+    assert time.monotonic() - start < 5 * SCALE
+    assert tree.get("/f") == b"data"
 
 
 def test_files_and_directories_do_not_replace_each_other(mnt, tree):

@@ -27,7 +27,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	while (!LIST_EMPTY(&fs.files))
-		fs_file_free(LIST_FIRST(&fs.files));
+		fs_file_unref(LIST_FIRST(&fs.files));
 	fs_inodes_done(&fs.inodes);
 	return 0;
 }
@@ -83,7 +83,7 @@ static void truncation_begins_empty(void **state)
 	struct fs_file *file = open_file(O_WRONLY | O_TRUNC, "old");
 
 	assert_int_equal(fs_file_size(file), 0);
-	assert_int_equal(fs_file_write(file, "ab", 2, 0, MAX), 0);
+	assert_int_equal(fs_file_write(file, "ab", 2, 0, false, MAX), 0);
 	check_content(file, "ab");
 }
 
@@ -91,7 +91,7 @@ static void a_change_in_place_keeps_the_rest(void **state)
 {
 	struct fs_file *file = open_file(O_RDWR, "0123456789");
 
-	assert_int_equal(fs_file_write(file, "xy", 2, 4, MAX), 0);
+	assert_int_equal(fs_file_write(file, "xy", 2, 4, false, MAX), 0);
 	check_content(file, "0123xy6789");
 	check_read(file, 100, 0, "0123xy6789");
 	assert_true(file->dirty);
@@ -102,7 +102,7 @@ static void a_gap_is_filled_with_zeros(void **state)
 	struct fs_file *file = open_file(O_RDWR, "ab");
 	struct zk_blob *content;
 
-	assert_int_equal(fs_file_write(file, "z", 1, 4, MAX), 0);
+	assert_int_equal(fs_file_write(file, "z", 1, 4, false, MAX), 0);
 	content = fs_file_content(file, file->base);
 	assert_int_equal(content->len, 5);
 	assert_memory_equal(content->data, "ab\0\0z", 5);
@@ -113,8 +113,8 @@ static void an_append_comes_behind_whatever_the_offset(void **state)
 {
 	struct fs_file *file = open_file(O_RDWR | O_APPEND, "base");
 
-	assert_int_equal(fs_file_write(file, "1", 1, 0, MAX), 0);
-	assert_int_equal(fs_file_write(file, "2", 1, 77, MAX), 0);
+	assert_int_equal(fs_file_write(file, "1", 1, 0, true, MAX), 0);
+	assert_int_equal(fs_file_write(file, "2", 1, 77, true, MAX), 0);
 	check_content(file, "base12");
 	check_read(file, 3, 3, "e12");
 	assert_int_equal(fs_file_size(file), 6);
@@ -124,7 +124,7 @@ static void truncating_an_append_takes_the_base_over(void **state)
 {
 	struct fs_file *file = open_file(O_WRONLY | O_APPEND, "base");
 
-	assert_int_equal(fs_file_write(file, "12", 2, 0, MAX), 0);
+	assert_int_equal(fs_file_write(file, "12", 2, 0, true, MAX), 0);
 	assert_int_equal(fs_file_truncate(file, 5, MAX), 0);
 	check_content(file, "base1");
 	assert_int_equal(file->mode, FS_FILE_CHANGE);
@@ -135,10 +135,10 @@ static void what_does_not_fit_is_efbig_and_changes_nothing(void **state)
 	struct fs_file *file = open_file(O_RDWR, "base");
 	struct fs_file *append = open_file(O_WRONLY | O_APPEND, "base");
 
-	assert_int_equal(fs_file_write(file, "xx", 2, MAX - 1, MAX), -EFBIG);
-	assert_int_equal(fs_file_write(file, "xx", 2, UINT64_MAX - 1, MAX), -EFBIG);
+	assert_int_equal(fs_file_write(file, "xx", 2, MAX - 1, false, MAX), -EFBIG);
+	assert_int_equal(fs_file_write(file, "xx", 2, UINT64_MAX - 1, false, MAX), -EFBIG);
 	assert_int_equal(fs_file_truncate(file, MAX + 1, MAX), -EFBIG);
-	assert_int_equal(fs_file_write(append, "xx", 2, 0, 5), -EFBIG);
+	assert_int_equal(fs_file_write(append, "xx", 2, 0, true, 5), -EFBIG);
 	check_content(file, "base");
 	check_content(append, "base");
 	assert_true(append->too_large);
@@ -148,7 +148,7 @@ static void truncating_makes_room_again(void **state)
 {
 	struct fs_file *file = open_file(O_RDWR, "base");
 
-	assert_int_equal(fs_file_write(file, "xx", 2, MAX, MAX), -EFBIG);
+	assert_int_equal(fs_file_write(file, "xx", 2, MAX, false, MAX), -EFBIG);
 	assert_int_equal(fs_file_truncate(file, 0, MAX), 0);
 	assert_false(file->too_large);
 	check_content(file, "");
