@@ -81,5 +81,8 @@ void fs_attr_fill(const struct fs *fs, const struct fs_inode *inode, struct stat
 void fs_attr_show(const struct fs *fs, struct fs_inode *inode, struct stat *st)
 {
 	fs_attr_fill(fs, inode, st);
+	if (inode->shown_ino == st->st_ino)
+		return;
+	inode->shown_before = inode->shown_ino;
 	inode->shown_ino = st->st_ino;
 }

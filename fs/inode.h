@@ -65,7 +65,9 @@ struct fs_inode {
 	LIST_HEAD(, fs_inode) children; /* those that refer to it */
 	LIST_ENTRY(fs_inode) sibling;
 
-	uint64_t shown_ino;  /* the number that the kernel was told */
+	/* The number that the kernel was told last, and the one before: after a rename it is another,
+	 * and the kernel ignores what it is told while something else changes. */
+	uint64_t shown_ino, shown_before;
 	struct zk_stat stat; /* last known, valid while it exists */
 	bool unreadable;
 

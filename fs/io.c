@@ -232,9 +232,10 @@ static void start_commit(struct fs *fs, fuse_req_t req, struct fs_file *file, bo
 /* Is this the close that commits? */
 static bool is_last_close(struct fs_file *file, pid_t tid)
 {
-	struct fs_proc_file shown = {
-		.ino = file->inode->shown_ino, .access = file->access, .mount = file->fs->mount_id
-	};
+	struct fs_proc_file shown = { .ino = file->inode->shown_ino,
+		.ino_before = file->inode->shown_before,
+		.access = file->access,
+		.mount = file->fs->mount_id };
 	enum fs_proc_close how = fs_proc_close(tid, file->opener, &shown);
 
 	file->killed = how == FS_PROC_KILLED;

@@ -110,7 +110,8 @@ static bool is_same_file(pid_t tid, const char *fdinfo, const struct fs_proc_fil
 {
 	unsigned long long flags, ino, mount;
 
-	return find_number(fdinfo, "\nino:", 10, &ino) && ino == file->ino &&
+	return find_number(fdinfo, "\nino:", 10, &ino) &&
+	       (ino == file->ino || ino == file->ino_before) &&
 	       find_number(fdinfo, "\nflags:", 8, &flags) &&
 	       (int)(flags & O_ACCMODE) == file->access &&
 	       find_number(fdinfo, "\nmnt_id:", 10, &mount) &&

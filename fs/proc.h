@@ -27,8 +27,8 @@ pid_t fs_proc_process(pid_t tid);
 
 /* A file as /proc shows it: two mounts may show the same inode number. */
 struct fs_proc_file {
-	uint64_t ino;
-	int access; /* of O_ACCMODE: what it was opened for */
+	uint64_t ino, ino_before; /* one of them */
+	int access;               /* of O_ACCMODE: what it was opened for */
 	struct fs_mount_id mount;
 };
 
