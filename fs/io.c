@@ -246,7 +246,8 @@ void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_file *file = fs_file_of(fi);
 
-	if (file->dirty && is_last_close(file, fuse_req_ctx(req)->pid))
+	/* A rename may be committing it already. */
+	if ((file->dirty || file->commit) && is_last_close(file, fuse_req_ctx(req)->pid))
 		start_commit(file->fs, req, file, true);
 	else
 		fuse_reply_err(req, 0);
