@@ -374,7 +374,7 @@ def test_ending_zkfs_while_a_read_is_on_its_way(proxy, mounts, tree):
     """The file that is read is let go of while the commit of another is waited for."""
     tree.create("/read", b"old\n")
     tree.create("/written", b"old\n")
-    mnt = mounts(hosts=proxy.hosts + tree.root)
+    mnt = mounts("watches=0", hosts=proxy.hosts + tree.root)
     reader = os.open(mnt / "read", os.O_RDONLY)
     writer = os.open(mnt / "written", os.O_WRONLY | os.O_TRUNC)
     os.write(writer, b"new\n")
