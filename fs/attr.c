@@ -9,6 +9,7 @@
 #include "fs/control.h"
 #include "fs/fs.h"
 #include "fs/options.h"
+#include "fs/pages.h"
 
 /* Reads of a whole file in one request are what direct I/O is best at. */
 #define BLOCK_SIZE 65536
@@ -63,12 +64,13 @@ static uint64_t control_ino(enum fs_kind kind)
 	return kind == FS_KIND_CONTROL_DIR ? FS_CONTROL_INO_DIR : FS_CONTROL_INO_STATUS;
 }
 
-void fs_attr_fill(const struct fs *fs, const struct fs_inode *inode, struct stat *st)
+static void fill(const struct fs *fs, const struct fs_inode *inode, const struct zk_stat *stat,
+	struct stat *st)
 {
 	struct zk_stat none = { .mtime = fs->start_time };
 	char *path = fs_inode_path(&fs->inodes, inode);
 
-	fs_attr_of(fs, path ? path : "", inode->kind, inode->exists ? &inode->stat : &none, st);
+	fs_attr_of(fs, path ? path : "", inode->kind, inode->exists ? stat : &none, st);
 	free(path);
 	if (inode->kind == FS_KIND_CONTROL_DIR || inode->kind == FS_KIND_STATUS) {
 		st->st_ino = control_ino(inode->kind);
@@ -78,9 +80,14 @@ void fs_attr_fill(const struct fs *fs, const struct fs_inode *inode, struct stat
 		st->st_nlink = 0;
 }
 
+void fs_attr_fill(const struct fs *fs, const struct fs_inode *inode, struct stat *st)
+{
+	fill(fs, inode, &inode->stat, st);
+}
+
 void fs_attr_show(const struct fs *fs, struct fs_inode *inode, struct stat *st)
 {
-	fs_attr_fill(fs, inode, st);
+	fill(fs, inode, fs_pages_stat(inode), st);
 	if (inode->shown_ino == st->st_ino)
 		return;
 	inode->shown_before = inode->shown_ino;

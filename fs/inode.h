@@ -99,16 +99,18 @@ struct fs_inode {
 	/* Of a directory whose children are watched: the names last heard of, and those last told. */
 	struct fs_list *known_list, *told_list;
 	struct fs_names *gone;      /* names that have gone since the latter */
+	bool shown_early;           /* names were listed that have not been told of */
 	size_t n_unwatched;         /* children there was no room to watch */
 	struct fs_notice *notice;   /* more is to be told; or NULL */
 	struct fs_notices *notices; /* of a directory: what is to be told of it, or NULL */
 
 	/* The kernel's pages (pages.h). */
-	bool has_pages;           /* it may have some */
-	unsigned n_page_readers;  /* open files that read through them */
-	int64_t page_reader_time; /* fs_clock_now() when the last one was opened */
-	struct zk_blob *pages;    /* what they are of, while somebody reads them */
-	bool knows_pages;         /* is that known? */
+	bool has_pages;            /* it may have some */
+	unsigned n_page_readers;   /* open files that read through them */
+	int64_t page_reader_time;  /* fs_clock_now() when the last one was opened */
+	struct zk_blob *pages;     /* what they are of, while somebody reads them */
+	bool knows_pages;          /* is that known? */
+	struct zk_stat pages_stat; /* and their state */
 
 	/* What a request has just fetched may be used once more by the next request of the same
 	 * thread, within a moment: open(2) is LOOKUP and OPEN. */

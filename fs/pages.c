@@ -13,7 +13,7 @@ bool fs_pages_may_serve(const struct fs_inode *inode)
 {
 	const struct fs_file *file;
 
-	if (!inode->has_data || !fs_entry_is_certain(inode))
+	if (!inode->has_data || inode->n_requests > 0 || !fs_entry_is_certain(inode))
 		return false;
 	LIST_FOREACH (file, &inode->files, inode_link)
 		if (file->mode != FS_FILE_READ)
@@ -26,6 +26,7 @@ static void keep(struct fs_inode *inode, struct zk_blob *blob, bool known)
 	zk_blob_ref(blob);
 	zk_blob_unref(inode->pages);
 	inode->pages = blob;
+	inode->pages_stat = inode->stat;
 	inode->knows_pages = known;
 }
 
@@ -78,6 +79,17 @@ void fs_pages_turn(struct fs_inode *inode)
 void fs_pages_turned(struct fs_inode *inode)
 {
 	inode->has_pages = inode->n_page_readers > 0;
+}
+
+const struct zk_stat *fs_pages_stat(struct fs_inode *inode)
+{
+	if (inode->n_page_readers == 0 || !inode->knows_pages ||
+		zk_stat_same_data(&inode->pages_stat, &inode->stat))
+		return &inode->stat;
+	if (fs_pages_busy_until(inode))
+		return &inode->pages_stat;
+	fs_pages_turn(inode);
+	return &inode->stat;
 }
 
 int64_t fs_pages_busy_until(const struct fs_inode *inode)

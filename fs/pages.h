@@ -33,7 +33,7 @@ void fs_pages_closed(struct fs_file *file);
 
 /* The bytes that such a file reads. False: they are not known, and to be asked for. */
 bool fs_pages_bytes(const struct fs_inode *inode, struct zk_blob **blobp);
-/* They were asked for, and are these. */
+/* They were asked for, and are these, of the inode's state. */
 void fs_pages_learned(struct fs_inode *inode, struct zk_blob *blob);
 
 /* The data was changed through this mount: what the pages hold is to go. */
@@ -41,6 +41,11 @@ void fs_pages_changed(struct fs *fs, struct fs_inode *inode);
 /* They are about to go: from now on reads get the newest version. And: they have gone. */
 void fs_pages_turn(struct fs_inode *inode);
 void fs_pages_turned(struct fs_inode *inode);
+
+/* The state that the kernel is to be told of. While somebody reads in peace it is the one that the pages
+ * are of: a size that is not theirs would be filled up with zeros. Otherwise it is the newest, and so
+ * are the pages from then on. */
+const struct zk_stat *fs_pages_stat(struct fs_inode *inode);
 
 /* Until when is somebody to be left in peace who has just opened it (fs_clock_now())? 0: nobody is. */
 int64_t fs_pages_busy_until(const struct fs_inode *inode);
