@@ -198,6 +198,7 @@ static void opened(struct fs_dir_reload *reload, int r)
 		/* The kernel keeps what is read now, and serves who comes next from what it has. */
 		opendir->fi.cache_readdir = is_certain(opendir->dir);
 		opendir->fi.keep_cache = opendir->fi.cache_readdir;
+		opendir->dir->kept = opendir->fi.cache_readdir;
 		if (fuse_reply_open(opendir->base.req, &opendir->fi) == 0)
 			opendir->dir = NULL;
 		opendir->base.req = NULL;
@@ -340,7 +341,9 @@ static void start_readdir(
 	readdir->size = size;
 	readdir->offset = offset;
 	readdir->plus = plus;
-	if (offset > 0 || !dir->started) {
+	/* What the kernel keeps is as old as the read, not as the open: changes made here since then are
+	 * no news to it. */
+	if (offset > 0 || !(dir->started || dir->kept)) {
 		read_entries(readdir);
 		return;
 	}

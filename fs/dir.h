@@ -29,6 +29,7 @@ struct fs_dir {
 	struct fs_list *list;         /* a reference; .data and files not yet committed are in it */
 	bool started;                 /* somebody has read from it */
 	bool stale;                   /* the list is from the cache: there is no server */
+	bool kept;                    /* by the kernel, for who reads it next */
 	struct fs_dir_window *window; /* NULL until attributes are asked for */
 	LIST_ENTRY(fs_dir) fs_link;
 };

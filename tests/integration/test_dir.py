@@ -30,6 +30,17 @@ def test_hidden_files_are_never_listed(mnt, tree):
     assert exists(mnt / ".zkfs" / "status")
 
 
+def test_a_listing_that_is_read_late_is_not_kept(mnt, tree):
+    """The kernel keeps what it reads: that is what is there then, not when it was opened."""
+    os.mkdir(mnt / "d")
+    mnt.catch_up()
+    fd = os.open(mnt / "d", os.O_RDONLY | os.O_DIRECTORY)
+    write(mnt / "d" / "f", b"")
+    assert os.listdir(fd) == ["f"]
+    os.close(fd)
+    assert names(mnt / "d") == ["f"]
+
+
 def test_a_listing_follows_changes_made_here(mnt, tree):
     assert names(mnt.path) == []
     write(mnt / "f", b"")
