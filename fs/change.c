@@ -43,7 +43,7 @@ static bool is_data_name(const char *name)
 }
 
 /* What all of them begin with. NULL: the request was answered. */
-static struct change *change_new(fuse_req_t req, fuse_ino_t parent, const char *name)
+static struct change *change_new(fuse_req_t req, fuse_ino_t parent, const char *name, bool removes)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct fs_inode *dir = fs_ops_dir(fs, req, parent), *inode;
@@ -67,6 +67,11 @@ static struct change *change_new(fuse_req_t req, fuse_ino_t parent, const char *
 	change->dir = fs_inode_ref(dir);
 	fs_request_hold(&change->base, dir);
 	inode = fs_inode_by_name(&fs->inodes, dir, name);
+	if (inode && removes && !fs_watch_is_held(inode)) {
+		/* The kernel still means another, and looks the name up again. */
+		fs_request_fail(&change->base, -ESTALE);
+		return NULL;
+	}
 	change->inode = inode ? fs_inode_ref(inode) : NULL;
 	change->path = is_data_name(name) ? fs_inode_path(&fs->inodes, dir)
 					  : fs_inode_child_path(&fs->inodes, dir, name);
@@ -100,7 +105,7 @@ static void made_seen(void *userdata, int r, const struct zk_reply *reply)
 	change->base.op = NULL;
 	inode = r == 0 ? fs_entry_bind(fs, change->dir, change->name, FS_KIND_DIR, &made) : NULL;
 	if (inode) {
-		fs_notice_local(inode);
+		fs_notice_named_here(inode);
 		fs_entry_reply(&change->base, inode);
 	} else {
 		fs_reply_error(&change->base, r < 0 ? r : -ENOMEM);
@@ -130,7 +135,7 @@ static void made(void *userdata, int r, const struct zk_reply *reply)
 
 void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct change *change = change_new(req, parent, name);
+	struct change *change = change_new(req, parent, name, false);
 	struct zk_multi *multi;
 	struct fs *fs;
 	int r;
@@ -176,6 +181,8 @@ static void removed(void *userdata, int r, const struct zk_reply *reply)
 	change->base.op = NULL;
 	if (r == 0 || r == -ENOENT)
 		forget_name(change, r == 0);
+	if (r == 0)
+		fs_notice_taken_here(change->dir, change->name);
 	fs_request_fail(&change->base, r);
 }
 
@@ -279,7 +286,7 @@ static void unlink_znode(struct change *change)
 
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct change *change = change_new(req, parent, name);
+	struct change *change = change_new(req, parent, name, true);
 	int r;
 
 	if (!change)
@@ -345,7 +352,7 @@ static void dir_seen(struct fs_fetch *fetch, int r)
 
 void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct change *change = change_new(req, parent, name);
+	struct change *change = change_new(req, parent, name, true);
 
 	if (change && is_data_name(name))
 		fs_request_fail(&change->base, -ENOTDIR);

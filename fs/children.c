@@ -94,12 +94,13 @@ static void name_came_back(void *userdata, const char *name)
 static void name_went(void *userdata, const char *name)
 {
 	const struct difference *difference = userdata;
-	struct fs_inode *inode = fs_inode_by_name(&difference->fs->inodes, difference->dir, name);
+	struct fs_inode *dir = difference->dir;
+	struct fs_inode *inode = fs_inode_by_name(&difference->fs->inodes, dir, name);
 
 	if (inode && inode->exists)
 		fs_watch_gone(difference->fs, inode);
-	else if (!inode && difference->dir->n_unwatched > 0)
-		fs_notice_lost_name(difference->fs, difference->dir, name);
+	else if (!inode && (dir->shown_early || fs_list_has(dir->told_list, name)))
+		fs_notice_lost_name(difference->fs, dir, name);
 }
 
 /* `old`: the names as they were known before, or NULL. */

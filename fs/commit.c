@@ -115,10 +115,13 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	inode->grants = 0;
 	inode->unreadable = false;
 	fs_notice_local(inode);
+	if (inode->linked && !inode->told)
+		fs_notice_learned(commit->fs, inode);
 	fs_pages_changed(commit->fs, inode);
 	if (inode->kind == FS_KIND_DATA) {
 		inode->parent->stat = *stat;
 		fs_notice_local(inode->parent);
+		fs_notice_invalidate(commit->fs, inode->parent);
 	}
 	fs_cache_put_data(&commit->fs->inodes, inode, commit->content);
 	fs_file_set_base(file, commit->content, stat);

@@ -305,7 +305,10 @@ static void reply_names(struct readdir *readdir)
 
 static void read_entries(struct readdir *readdir)
 {
+	struct fs_inode *inode = readdir->dir->inode;
+
 	readdir->dir->started = true;
+	inode->shown_early = inode->shown_early || inode->notices;
 	if (readdir->plus)
 		fs_dirplus_read(&readdir->base, readdir->dir, readdir->size, readdir->offset);
 	else

@@ -10,6 +10,7 @@
 #include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/notice.h"
 #include "fs/notifier.h"
 #include "fs/watch.h"
 
@@ -164,9 +165,11 @@ void fs_echo_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 
 void fs_echo_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	const struct fs *fs = fuse_req_userdata(req);
+	struct fs *fs = fuse_req_userdata(req);
 	const struct fs_inode *inode = fs->job ? fs->job->inode : NULL;
 	bool is_gone = inode && is_named(inode, parent, name) && !inode->linked;
 
+	if (is_gone)
+		fs_notice_takes_name(fs, inode);
 	fuse_reply_err(req, is_gone ? 0 : ECANCELED);
 }

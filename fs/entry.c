@@ -17,28 +17,44 @@
 #include "fs/watch.h"
 #include "zk/path.h"
 
-/* The data of a directory shows as a file in it, which comes and goes with them. */
-static void update_data_file(struct fs *fs, struct fs_inode *dir, bool had_data)
+/* The data of a directory as the file that is told of. Nothing keeps it while nobody holds it: what was
+ * told of it last is what was known of the directory before. A reference, or NULL. */
+static struct fs_inode *data_file(struct fs *fs, struct fs_inode *dir, const struct zk_stat *before)
+{
+	struct fs_inode *file = fs_inode_by_name(&fs->inodes, dir, FS_DATA_NAME);
+
+	if (file)
+		return fs_inode_ref(file);
+	if (!before || !fs_watch_is_held(dir) || zk_stat_same_data(before, &dir->stat))
+		return NULL;
+	file = fs_inode_new(&fs->inodes, dir, FS_DATA_NAME, FS_KIND_DATA);
+	if (!file || before->data_length == 0)
+		return file;
+	file->stat = *before;
+	file->exists = true;
+	fs_notice_named_here(file);
+	return file;
+}
+
+/* It comes and goes with the data. `before`: NULL where nothing was known. */
+static void update_data_file(struct fs *fs, struct fs_inode *dir, const struct zk_stat *before)
 {
 	struct fs_fetch fetch = { .stat = dir->stat, .data = FS_DATA_UNKNOWN };
-	struct fs_inode *file = fs_inode_by_name(&fs->inodes, dir, FS_DATA_NAME);
-	bool has_data = dir->stat.data_length > 0;
+	struct fs_inode *file = data_file(fs, dir, before);
+	bool is_pending = file && !file->exists && !LIST_EMPTY(&file->files);
 
-	if (file && file->exists && !has_data) {
-		fs_watch_gone(fs, file);
-	} else if (file && file->exists) {
+	if (file && !is_pending && dir->stat.data_length > 0)
 		fs_entry_update(fs, file, &fetch);
-	} else if (!file && has_data && !had_data && fs_watch_is_held(dir)) {
-		file = fs_inode_new(&fs->inodes, dir, FS_DATA_NAME, FS_KIND_DATA);
-		if (file)
-			fs_entry_update(fs, file, &fetch);
-		fs_inode_unref(&fs->inodes, file);
-	}
+	else if (file && !is_pending)
+		fs_watch_gone(fs, file);
+	fs_inode_unref(&fs->inodes, file);
 }
 
 void fs_entry_update(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
 {
-	bool had_data = !inode->exists || inode->stat.data_length > 0;
+	const struct zk_stat before = inode->stat;
+	bool renewed = inode->renew && fetch->stat.version == inode->renewed_version;
+	bool may_be_news = inode->exists && !renewed;
 
 	if (fetch->data == FS_DATA_PRESENT || fetch->data == FS_DATA_NULL)
 		fs_cache_put_data(&fs->inodes, inode, fetch->blob);
@@ -52,7 +68,7 @@ void fs_entry_update(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fet
 	fs_watch_take(fs, inode, fetch);
 	fs_notice_learned(fs, inode);
 	if (inode->kind == FS_KIND_DIR)
-		update_data_file(fs, inode, had_data);
+		update_data_file(fs, inode, may_be_news ? &before : NULL);
 }
 
 /* After a rename the znode is another, of which nothing is known yet: czxid 0. */
@@ -88,7 +104,7 @@ struct fs_inode *fs_entry_bind(struct fs *fs, struct fs_inode *dir, const char *
 			return NULL;
 		inode->stat = fetch->stat;
 		if (!is_news(dir, name, kind))
-			fs_notice_local(inode);
+			fs_notice_named_here(inode);
 	}
 	fs_entry_update(fs, inode, fetch);
 	return inode;
@@ -139,6 +155,8 @@ void fs_entry_fill(struct fs *fs, struct fs_inode *inode, struct fuse_entry_para
 	fs_attr_show(fs, inode, &entry->attr);
 	if (fs_entry_is_certain(inode)) {
 		entry->attr_timeout = FS_ENTRY_CERTAIN_TIMEOUT;
+		if (inode->parent && fs_notice_any_leaves(inode->parent))
+			return; /* who bore the name before may have to be shown once more */
 		entry->entry_timeout = inode->kind != FS_KIND_FILE || inode->children_current ||
 						       inode->stat.ephemeral_owner
 					       ? FS_ENTRY_CERTAIN_TIMEOUT

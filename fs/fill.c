@@ -70,6 +70,9 @@ static void bind(struct probe *probe)
 	if (!probe->dir->linked || is_pending(inode))
 		return; /* a writer here has the name, and will learn of the other itself */
 	inode = fs_entry_bind(fs, probe->dir, probe->name, probe->fetch.kind, &probe->fetch);
+	/* A rename since it was asked: nobody knows what the watch is on. */
+	if (inode && !inode->current && probe->fetch.n_moves != fs->n_moves)
+		fs_watch_renew(fs, inode);
 	fs_inode_unref(&fs->inodes, inode);
 }
 

@@ -177,8 +177,8 @@ void fs_inode_unlink(struct fs_inodes *inodes, struct fs_inode *inode)
 	inode->linked = false;
 }
 
-int fs_inode_move(
-	struct fs_inodes *inodes, struct fs_inode *inode, struct fs_inode *parent, const char *name)
+int fs_inode_move(struct fs_inodes *inodes, struct fs_inode *inode, struct fs_inode *parent,
+	const char *name, bool leads)
 {
 	struct fs_inode *old_parent = inode->parent;
 	struct fs_inode_name *key = name_new(parent, name);
@@ -191,7 +191,8 @@ int fs_inode_move(
 	LIST_REMOVE(inode, sibling);
 	inode->parent = fs_inode_ref(parent);
 	LIST_INSERT_HEAD(&parent->children, inode, sibling);
-	link_name(inodes, inode);
+	if (leads)
+		link_name(inodes, inode);
 	fs_inode_unref(inodes, old_parent);
 	return 0;
 }

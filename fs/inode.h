@@ -85,7 +85,8 @@ struct fs_inode {
 	bool children_current;      /* list; of a file: that it has none */
 	bool evicting;              /* the kernel was asked to let go of it */
 	bool in_use;                /* and did not */
-	bool renew;                 /* it was renamed: what is found there now is nobody's change */
+	bool renew;                 /* renamed as it was told: the state that made is no news */
+	int32_t renewed_version;    /* of that state */
 	struct fs_refetch *refetch; /* that runs, or NULL */
 	struct fs_children *loading; /* its names are being asked for, or NULL */
 	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */
@@ -161,9 +162,10 @@ void fs_inode_forget(struct fs_inodes *inodes, struct fs_inode *inode, uint64_t 
 
 /* Takes its name away. */
 void fs_inode_unlink(struct fs_inodes *inodes, struct fs_inode *inode);
-/* Gives an inode another name, which must be free. 0, or -ENOMEM: then it has none. */
+/* Gives an inode another name, which must be free if it is to lead to it. 0, or -ENOMEM: then it has
+ * none. */
 int fs_inode_move(struct fs_inodes *inodes, struct fs_inode *inode, struct fs_inode *parent,
-	const char *name);
+	const char *name, bool leads);
 
 /* The path of its znode, malloc'ed; NULL when out of memory. For DIR/.data that is DIR's. */
 char *fs_inode_path(const struct fs_inodes *inodes, const struct fs_inode *inode);

@@ -122,8 +122,10 @@ static bool reply_found(struct lookup *lookup)
 			fs_reply_error(&lookup->base, -ESTALE);
 			return true;
 		}
-		if (lookup->dir->linked && lookup->dir->stat.czxid == lookup->fetch.stat.czxid)
-			fs_entry_update(fs, lookup->dir, &lookup->fetch);
+		if (fs_entry_revalidate(fs, lookup->dir, &lookup->fetch, 0) < 0) {
+			fs_reply_error(&lookup->base, -ESTALE);
+			return true;
+		}
 		if (lookup->fetch.stat.data_length == 0) {
 			reply_absent(lookup);
 			return true;

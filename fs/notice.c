@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/children.h"
+#include "fs/clock.h"
 #include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/fs.h"
@@ -16,15 +17,23 @@
 #include "fs/pages.h"
 #include "fs/watch.h"
 
+/* How often an event that could not be made is tried again, and how soon at first; then later and
+ * later. */
+#define FAILED_MAX 5
+#define FAILED_NS (5 * FS_MS)
+
 struct fs_notice {
 	TAILQ_ENTRY(fs_notice) link; /* of its queue */
 	struct fs_notices *queue;
 	struct fs_inode *inode; /* a reference; NULL: the names of the directory */
 	unsigned n_awaited;     /* answers that will tell what it is */
 	bool handed;            /* to the notifier */
+	unsigned n_failed;      /* times */
+	int64_t due;            /* then: not before */
 	bool again;             /* and there is more meanwhile */
 	bool invalidate;        /* the kernel's caches of it are to go, whatever else */
 	bool closed_late;
+	bool leaves; /* the name is to be taken from it */
 };
 
 struct fs_notices {
@@ -32,6 +41,7 @@ struct fs_notices {
 	TAILQ_HEAD(fs_notice_list, fs_notice) list;
 	struct fs_notice *names; /* the one of the names, or NULL */
 	bool expects_names;      /* one of its n_awaited is the list */
+	size_t n_leaving;        /* names that are to be taken from who bore them */
 	TAILQ_ENTRY(fs_notices) link;
 };
 
@@ -84,6 +94,7 @@ static void queue_free_if_empty(struct fs *fs, struct fs_notices *queue)
 	if (!TAILQ_EMPTY(&queue->list))
 		return;
 	dir->notices = NULL;
+	dir->shown_early = false;
 	TAILQ_REMOVE(&fs->notices, queue, link);
 	free(queue);
 	fs_inode_unref(&fs->inodes, dir);
@@ -94,6 +105,7 @@ static void notice_free(struct fs *fs, struct fs_notice *notice)
 	struct fs_notices *queue = notice->queue;
 
 	TAILQ_REMOVE(&queue->list, notice, link);
+	queue->n_leaving -= notice->leaves ? 1 : 0;
 	if (queue->names == notice)
 		queue->names = NULL;
 	if (notice->inode)
@@ -127,17 +139,32 @@ void fs_notice_known(struct fs *fs, struct fs_inode *inode)
 		inode->notice->n_awaited--;
 }
 
+static bool is_told_of(const struct fs_inode *inode, const struct zk_stat *stat)
+{
+	return inode->told && inode->told_mzxid == stat->mzxid &&
+	       inode->told_version == stat->version;
+}
+
 static bool is_told(const struct fs_inode *inode)
 {
-	return inode->told && inode->told_mzxid == inode->stat.mzxid &&
-	       inode->told_version == inode->stat.version;
+	return is_told_of(inode, &inode->stat);
+}
+
+bool fs_notice_was_told(const struct fs_inode *inode, const struct zk_stat *stat)
+{
+	return is_told_of(inode, stat) && !(inode->notice && inode->notice->handed);
 }
 
 void fs_notice_local(struct fs_inode *inode)
 {
-	inode->told = true;
 	inode->told_mzxid = inode->stat.mzxid;
 	inode->told_version = inode->stat.version;
+}
+
+void fs_notice_named_here(struct fs_inode *inode)
+{
+	inode->told = true;
+	fs_notice_local(inode);
 }
 
 bool fs_notice_is_settled(const struct fs_inode *inode)
@@ -148,36 +175,104 @@ bool fs_notice_is_settled(const struct fs_inode *inode)
 void fs_notice_learned(struct fs *fs, struct fs_inode *inode)
 {
 	struct fs_notice *notice;
+	bool renewed = inode->renew && inode->stat.version == inode->renewed_version;
 
+	inode->renew = false;
 	if (is_told(inode))
 		return;
-	if (inode->renew) {
+	if (renewed && inode->told) {
 		fs_notice_local(inode);
 		fs_notice_invalidate(fs, inode);
 	} else if (!fs_watch_matters(inode)) {
-		fs_notice_local(inode);
+		fs_notice_named_here(inode);
 	} else {
 		notice = owe(fs, inode);
 		if (notice)
 			notice->invalidate = true;
 	}
-	inode->renew = false;
+}
+
+/* Who bears the name from now on is told of behind it. */
+static void leave(struct fs_notice *notice)
+{
+	struct fs_notices *queue = notice->queue;
+
+	queue->n_leaving += notice->leaves ? 0 : 1;
+	notice->leaves = true;
+	if (notice->handed || !queue->names)
+		return;
+	TAILQ_REMOVE(&queue->list, notice, link);
+	TAILQ_INSERT_BEFORE(queue->names, notice, link);
+}
+
+void fs_notice_takes_name(struct fs *fs, const struct fs_inode *gone)
+{
+	struct fs_inode *bearer = fs_inode_by_name(&fs->inodes, gone->parent, gone->name->name);
+
+	if (!bearer || !bearer->told)
+		return;
+	bearer->told = false;
+	if (bearer->exists) /* otherwise its commit does it */
+		owe(fs, bearer);
+}
+
+bool fs_notice_any_leaves(const struct fs_inode *dir)
+{
+	return dir->notices && dir->notices->n_leaving > 0;
 }
 
 void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
 {
+	struct fs_notice *notice;
+
 	if (inode->parent)
 		fs_names_add(&inode->parent->gone, inode->name->name);
-	if (inode->told && inode->parent && fs_watch_matters(inode))
-		owe(fs, inode);
-	else
+	if (inode->parent && inode->parent->shown_early && !inode->removed)
+		inode->told = true;
+	if (inode->told && inode->parent && fs_watch_matters(inode)) {
+		notice = owe(fs, inode);
+		if (notice)
+			leave(notice);
+	} else {
 		inode->told = false;
+	}
 }
 
 void fs_notice_removed_here(struct fs_inode *inode)
 {
 	inode->told = false;
 	fs_names_add(&inode->parent->gone, inode->name->name);
+}
+
+void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode)
+{
+	struct fs_notice *notice = inode->notice;
+	struct fs_notices *old, *new;
+
+	inode->told = true;
+	if (!notice)
+		return;
+	old = notice->queue;
+	old->n_leaving -= notice->leaves ? 1 : 0;
+	notice->leaves = false;
+	new = queue_of(fs, place_of(inode));
+	if (notice->handed || new == old || !new)
+		return;
+	TAILQ_REMOVE(&old->list, notice, link);
+	TAILQ_INSERT_TAIL(&new->list, notice, link);
+	notice->queue = new;
+	queue_free_if_empty(fs, old);
+}
+
+void fs_notice_taken_here(struct fs_inode *dir, const char *name)
+{
+	struct fs_notice *notice;
+
+	if (!fs_notice_any_leaves(dir))
+		return;
+	TAILQ_FOREACH (notice, &dir->notices->list, link)
+		if (notice->leaves && strcmp(notice->inode->name->name, name) == 0)
+			notice->inode->told = false;
 }
 
 void fs_notice_closed_late(struct fs *fs, struct fs_inode *inode)
@@ -212,12 +307,33 @@ static struct fs_notice *names_of(struct fs *fs, struct fs_inode *dir)
 	return dir->notices->names;
 }
 
-/* All that was to be told of the names has been. */
-static void names_told(struct fs_inode *dir)
+struct forget {
+	struct fs *fs;
+	struct fs_inode *dir;
+	struct fs_names *kept;
+};
+
+/* A name that the list still has, and nobody bears, has not been found again yet. */
+static void keep_gone(void *userdata, const char *name)
 {
+	struct forget *forget = userdata;
+	struct fs_inode *dir = forget->dir;
+
+	if (fs_list_has(dir->known_list, name) && !fs_inode_by_name(&forget->fs->inodes, dir, name))
+		fs_names_add(&forget->kept, name);
+}
+
+/* All that was to be told of the names has been. */
+static void names_told(struct fs *fs, struct fs_inode *dir)
+{
+	struct forget forget = { .fs = fs, .dir = dir };
+
 	fs_list_unref(dir->told_list);
 	dir->told_list = dir->known_list ? fs_list_ref(dir->known_list) : NULL;
+	if (dir->known_list)
+		fs_names_each(dir->gone, keep_gone, &forget);
 	fs_names_clear(&dir->gone);
+	dir->gone = forget.kept;
 }
 
 void fs_notice_expect_children(struct fs *fs, struct fs_inode *dir)
@@ -234,12 +350,11 @@ void fs_notice_children_known(struct fs *fs, struct fs_inode *dir, int r)
 {
 	struct fs_notices *queue = dir->notices;
 
-	(void)fs;
 	if (queue && queue->names) {
 		queue->names->n_awaited -= queue->expects_names ? 1 : 0;
 		queue->expects_names = false;
 	} else if (r == 0) {
-		names_told(dir);
+		names_told(fs, dir);
 	}
 }
 
@@ -327,14 +442,22 @@ static bool is_committing(const struct fs_inode *inode)
 	return false;
 }
 
+/* If it is not we are called again when it is. */
+static bool is_due(struct fs *fs, int64_t due)
+{
+	if (due <= fs_clock_now())
+		return true;
+	if (due < fs->notice_due)
+		fs->notice_due = due;
+	return false;
+}
+
 /* Has who reads the old state had time to end? */
 static bool is_calm(struct fs *fs, const struct fs_inode *inode)
 {
 	int64_t until = inode->linked ? fs_pages_busy_until(inode) : 0;
 
-	if (until && until < fs->notice_due)
-		fs->notice_due = until;
-	return until == 0;
+	return until == 0 || is_due(fs, until);
 }
 
 /* May it be told now, without waiting for anybody who waits for us? */
@@ -343,6 +466,8 @@ static bool is_ready(struct fs *fs, const struct fs_notice *notice)
 	const struct fs_inode *dir = notice->queue->dir, *inode = notice->inode;
 
 	if (notice->n_awaited > 0 || dir->n_requests > 0)
+		return false;
+	if (notice->due && !is_due(fs, notice->due))
 		return false;
 	if (dir->parent && dir->linked && !dir->told)
 		return false; /* the directory's own making comes first */
@@ -381,7 +506,7 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	struct fs_job *job;
 
 	if (!inode) {
-		names_told(notice->queue->dir);
+		names_told(fs, notice->queue->dir);
 		notice_free(fs, notice);
 		return false;
 	}
@@ -394,7 +519,7 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 		return false;
 	}
 	if (inode->linked && inode->exists)
-		fs_notice_local(inode);
+		fs_notice_named_here(inode);
 	else
 		inode->told = false;
 	job = job_new(fs, inode, event);
@@ -472,6 +597,23 @@ int64_t fs_notices_run(struct fs *fs)
 	return fs->job ? INT64_MAX : fs->notice_due;
 }
 
+/* The kernel has refused, mostly because a rename of a directory on the way came in between. */
+static void untell(struct fs_job *job)
+{
+	struct fs_inode *inode = job->inode;
+
+	if (job->event == FS_EVENT_CREATE || job->event == FS_EVENT_MKDIR)
+		inode->told = false;
+	if (job->event == FS_EVENT_MODIFY)
+		inode->told_version = INT32_MIN; /* no znode has it */
+	if (job->event == FS_EVENT_CLOSE_WRITE)
+		job->notice->closed_late = true;
+	if (job->event == FS_EVENT_UNLINK || job->event == FS_EVENT_RMDIR)
+		inode->told = !inode->removed;
+	job->notice->again = true;
+	job->notice->due = fs_clock_now() + (FAILED_NS << job->notice->n_failed++);
+}
+
 void fs_notice_done(struct fs *fs, struct fs_job *job)
 {
 	struct fs_notice *notice = job->notice;
@@ -486,9 +628,15 @@ void fs_notice_done(struct fs *fs, struct fs_job *job)
 		if (job->inval_node)
 			fs_pages_turned(job->inode);
 		notice->handed = false;
+		if (job->failed && notice->n_failed < FAILED_MAX)
+			untell(job);
 		if (notice->again || notice->invalidate || notice->n_awaited > 0) {
+			/* That it is gone comes before who bears its name now. */
 			TAILQ_REMOVE(&queue->list, notice, link);
-			TAILQ_INSERT_TAIL(&queue->list, notice, link);
+			if (job->inode->linked)
+				TAILQ_INSERT_TAIL(&queue->list, notice, link);
+			else
+				TAILQ_INSERT_HEAD(&queue->list, notice, link);
 		} else {
 			notice_free(fs, notice);
 		}

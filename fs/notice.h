@@ -7,6 +7,7 @@
 struct fs;
 struct fs_inode;
 struct fs_job;
+struct zk_stat;
 
 /*
  * What the kernel, and those who watch through it, are still to be told.
@@ -33,13 +34,29 @@ void fs_notice_learned(struct fs *fs, struct fs_inode *inode);
 /* Its name leads to it no more: owes a notice if it was told of, and it matters. */
 void fs_notice_gone(struct fs *fs, struct fs_inode *inode);
 
+/* Is that the state that was told last, and not being told just now? */
+bool fs_notice_was_told(const struct fs_inode *inode, const struct zk_stat *stat);
 /* Is there nothing more to tell of it? */
 bool fs_notice_is_settled(const struct fs_inode *inode);
 
-/* The state is the one that a system call on this mount has made: there is nothing to tell. */
+/* The state is the one that a system call on this mount has made: there is nothing to tell of it. That
+ * the name is there may still be owed, if somebody else has made it. */
 void fs_notice_local(struct fs_inode *inode);
-/* The same, of a name that a system call here has taken away. */
+/* The same of the name: a system call here has made it, or taken it away. */
+void fs_notice_named_here(struct fs_inode *inode);
 void fs_notice_removed_here(struct fs_inode *inode);
+/* And of all who bore that name before, and were still to be told of. */
+void fs_notice_taken_here(struct fs_inode *dir, const char *name);
+
+/* It has another name now, perhaps in another directory, and the kernel has told that. */
+void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode);
+
+/* The kernel is about to tell that the name of `gone` is taken away. A system call here may have made it
+ * again meanwhile, and has told so too early: that is told once more. */
+void fs_notice_takes_name(struct fs *fs, const struct fs_inode *gone);
+
+/* Is somebody in the directory still to be told that a name leads to it no more? */
+bool fs_notice_any_leaves(const struct fs_inode *dir);
 /* Its last holder has committed it: the writer's close(2) was before. */
 void fs_notice_closed_late(struct fs *fs, struct fs_inode *inode);
 

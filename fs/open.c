@@ -340,12 +340,12 @@ static void created(struct open *open, struct fs_fetch *fetch, bool fresh)
 	if (!open->inode) {
 		fs_request_fail(&open->base, -ENOMEM);
 	} else if (open->is_mknod) {
-		fs_notice_local(open->inode);
+		fs_notice_named_here(open->inode);
 		fs_entry_reply(&open->base, open->inode);
 		fs_request_end(&open->base);
 	} else {
 		if (fresh)
-			fs_notice_local(open->inode);
+			fs_notice_named_here(open->inode);
 		take_cached(open);
 		finish(open, fresh);
 	}

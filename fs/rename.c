@@ -24,6 +24,7 @@
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/file.h"
+#include "fs/fill.h"
 #include "fs/fs.h"
 #include "fs/mark.h"
 #include "fs/names.h"
@@ -293,43 +294,97 @@ static void carry_files(struct fs *fs, const struct side *side, const struct sid
 	}
 }
 
+/* Its name is another's now, and the kernel has told that. */
+static void leave(struct fs *fs, struct fs_inode *inode)
+{
+	inode->removed = true;
+	fs_notice_removed_here(inode);
+	if (inode->linked)
+		fs_watch_gone(fs, inode);
+}
+
+/* The name may have been found to lead elsewhere meanwhile: the kernel, which waits for us, cannot have
+ * heard of that, and moves what it has. */
+static void drop_bearer(struct fs *fs, const struct side *side)
+{
+	struct fs_inode *bearer = fs_inode_by_name(&fs->inodes, side->dir, side->name);
+
+	if (bearer && bearer != side->inode)
+		leave(fs, bearer);
+}
+
+static void mark_told(struct fs_inode *inode, const struct zk_stat *moved, int32_t new_version)
+{
+	if (!inode)
+		return;
+	inode->renew = fs_notice_was_told(inode, moved);
+	inode->renewed_version = new_version;
+}
+
+/* The same bytes under another name are no news, if these are the ones that were told of; what somebody
+ * else has changed just before is. Before the inodes move. */
+static void mark_all_told(struct fs *fs, const struct side *side, const struct side *place)
+{
+	for (size_t i = 0; i < side->tree.n_nodes; i++) {
+		const struct fs_tree_node *node = side->tree.nodes[i];
+		struct fs_inode *inode = fs_inode_by_path(&fs->inodes, node->path);
+
+		int32_t version = 0;
+
+		if (!inode)
+			continue;
+		if (place->lives_on && node == root_of(side))
+			version = root_of(place)->stat.version + 1;
+		mark_told(inode, &node->stat, version);
+		mark_told(fs_inode_by_name(&fs->inodes, inode, FS_DATA_NAME), &node->stat, version);
+	}
+}
+
+/* One that had lost its name is shown under the new one now, but leads nowhere: that it is gone is told,
+ * and what is there instead. */
+static void move_inode(struct fs *fs, struct fs_inode *inode, const struct side *to, bool leads)
+{
+	if (fs_inode_move(&fs->inodes, inode, to->dir, to->name, leads) < 0)
+		return;
+	fs_notice_moved_here(fs, inode);
+	if (leads) {
+		expect_anew(fs, inode);
+		fs_watch_moved(fs, inode);
+	} else {
+		fs_notice_gone(fs, inode);
+		fs_fill_arrival(fs, to->dir, to->name);
+	}
+}
+
 /* The inodes follow their names, as the kernel's do. */
 static void move_inodes(struct rename *rename)
 {
 	struct fs *fs = rename->base.fs;
 	struct side *from = &rename->from, *to = &rename->to;
-	struct fs_inode *target = fs_inode_by_name(&fs->inodes, to->dir, to->name);
+	bool from_leads = from->inode->linked, to_leads = to->inode && to->inode->linked;
 
-	if (target)
-		fs_inode_ref(target);
 	carry_files(fs, from, to);
 	if (rename->exchange)
 		carry_files(fs, to, from);
-	if (target && !rename->exchange)
-		target->removed = true;
+	drop_bearer(fs, from);
+	drop_bearer(fs, to);
 	fs_watch_moving(fs, from->inode);
-	if (target && rename->exchange)
-		fs_watch_moving(fs, target);
-	if (target && !rename->exchange)
-		fs_notice_removed_here(target);
-	if (target && !rename->exchange)
-		fs_watch_gone(fs, target);
-	else if (target)
-		fs_inode_unlink(&fs->inodes, target);
+	mark_all_told(fs, from, to);
+	if (rename->exchange) {
+		fs_watch_moving(fs, to->inode);
+		mark_all_told(fs, to, from);
+		fs_inode_unlink(&fs->inodes, to->inode);
+	} else if (to->inode) {
+		leave(fs, to->inode);
+	}
+	fs_notice_taken_here(from->dir, from->name);
+	fs_notice_taken_here(to->dir, to->name);
 	fs_names_add(&from->dir->gone, from->name);
-	if (from->inode->linked &&
-		fs_inode_move(&fs->inodes, from->inode, to->dir, to->name) == 0) {
-		if (from->is_data || to->is_data)
-			from->inode->kind = to->is_data ? FS_KIND_DATA : FS_KIND_FILE;
-		expect_anew(fs, from->inode);
-		fs_watch_moved(fs, from->inode);
-	}
-	if (target && rename->exchange &&
-		fs_inode_move(&fs->inodes, target, from->dir, from->name) == 0) {
-		expect_anew(fs, target);
-		fs_watch_moved(fs, target);
-	}
-	fs_inode_unref(&fs->inodes, target);
+	if (from->is_data || to->is_data)
+		from->inode->kind = to->is_data ? FS_KIND_DATA : FS_KIND_FILE;
+	move_inode(fs, from->inode, to, from_leads);
+	if (rename->exchange)
+		move_inode(fs, to->inode, from, to_leads);
 }
 
 static bool expects_znode(const struct fs_file *file, const struct rename *rename)
@@ -349,7 +404,7 @@ static void moved_seen(void *userdata, int r, const struct zk_reply *reply)
 	rename->base.op = NULL;
 	if (r == 0 && inode->linked) {
 		inode->stat = reply->stat;
-		fs_notice_local(inode);
+		fs_notice_learned(rename->base.fs, inode);
 		fs_pages_changed(rename->base.fs, inode);
 	}
 	LIST_FOREACH (file, &rename->base.fs->files, fs_link)
@@ -548,6 +603,11 @@ static int side_init(struct fs *fs, struct side *side, struct fs_inode *dir, con
 	return side->path ? 0 : -ENOMEM;
 }
 
+static bool is_held(const struct side *side)
+{
+	return side->inode && fs_watch_is_held(side->inode);
+}
+
 static int check_side(const struct fs_inode *dir, const char *name)
 {
 	if (dir->kind == FS_KIND_CONTROL_DIR)
@@ -595,7 +655,10 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	r = side_init(fs, &rename->from, from, name);
 	if (r == 0)
 		r = side_init(fs, &rename->to, to, new_name);
-	if (r == 0 && !rename->from.inode)
+	/* What the kernel means is not what bears the name by now: it looks the name up again. */
+	if (r == 0 && !is_held(&rename->from))
+		r = -ESTALE;
+	if (r == 0 && rename->exchange && !is_held(&rename->to))
 		r = -ESTALE;
 	if (r < 0)
 		fs_request_fail(&rename->base, r);

@@ -36,6 +36,7 @@ struct setattr {
 	struct fs_inode *inode; /* a reference */
 	struct zk_blob *content;
 	char *path;
+	struct fs_calm calm;
 	bool resize; /* to `size`; otherwise write the same again */
 	uint64_t size;
 	int64_t deadline;
@@ -83,10 +84,16 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 		return;
 	}
 	if (r == 0) {
+		/* The kernel tells a touch as no more than that: what was to be told before still is. */
+		bool all_told = setattr->resize || fs_notice_was_told(inode, &setattr->fetch.stat);
+
 		if (!setattr->resize)
 			touched(setattr, &reply->stat);
 		inode->stat = reply->stat;
-		fs_notice_local(inode);
+		if (all_told)
+			fs_notice_local(inode);
+		else
+			fs_notice_learned(fs, inode);
 		fs_pages_changed(fs, inode);
 		fs_cache_put_data(&fs->inodes, inode, setattr->content);
 	}
@@ -144,6 +151,31 @@ static void start_fetch(struct setattr *setattr)
 		fs_request_fail(&setattr->base, r);
 }
 
+static void calmed(struct fs_calm *calm)
+{
+	struct setattr *setattr = fs_container_of(calm, struct setattr, calm);
+
+	setattr->base.cancel = NULL;
+	start_fetch(setattr);
+}
+
+static void cancel_calm(struct fs_request *request)
+{
+	fs_pages_cancel(request->fs, &((struct setattr *)request)->calm);
+	fs_request_end(request);
+}
+
+/* Another size pulls the pages away under who reads them: it lets him end first. */
+static bool wait_for_calm(struct setattr *setattr)
+{
+	setattr->calm.inode = setattr->inode;
+	setattr->calm.done = calmed;
+	if (!setattr->resize || !fs_pages_wait(setattr->base.fs, &setattr->calm))
+		return false;
+	setattr->base.cancel = cancel_calm;
+	return true;
+}
+
 /* By path: on what is there now. */
 static void rewrite(
 	struct fs *fs, fuse_req_t req, struct fs_inode *inode, bool resize, uint64_t size)
@@ -162,7 +194,7 @@ static void rewrite(
 		fs_request_fail(&setattr->base, -ENOMEM);
 	else if (resize && size > fs_max_data(fs, setattr->path, false))
 		fs_request_fail(&setattr->base, -EFBIG);
-	else
+	else if (!wait_for_calm(setattr))
 		start_fetch(setattr);
 }
 

@@ -80,11 +80,10 @@ static void drop_children_watch(struct fs *fs, struct fs_inode *inode)
 		drop_watches(fs, inode, ZK_WATCH_CHILDREN);
 	inode->children_watched = false;
 	inode->children_current = false;
-	fs_children_forget(inode);
 }
 
 /* Nothing of it is watched any more. May free it. */
-static void release(struct fs *fs, struct fs_inode *inode)
+static void stop_watching(struct fs *fs, struct fs_inode *inode)
 {
 	drop_children_watch(fs, inode);
 	inode->current = false;
@@ -93,6 +92,13 @@ static void release(struct fs *fs, struct fs_inode *inode)
 	drop_watches(fs, inode, ZK_WATCH_DATA);
 	inode->watched = false;
 	fs_inode_unref(&fs->inodes, inode);
+}
+
+/* And what was told of the names in it is nothing to go by. May free it. */
+static void release(struct fs *fs, struct fs_inode *inode)
+{
+	fs_children_forget(inode);
+	stop_watching(fs, inode);
 }
 
 void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
@@ -180,6 +186,7 @@ void fs_watch_forgotten(struct fs *fs, struct fs_inode *inode)
 		fs_fill_stop(fs, inode);
 		release_children(fs, inode);
 		drop_children_watch(fs, inode);
+		fs_children_forget(inode);
 	}
 	if (!fs_watch_matters(inode))
 		release(fs, inode);
@@ -393,9 +400,12 @@ static void release_tree(struct fs *fs, struct fs_inode *inode)
 		if (next)
 			fs_inode_unref(&fs->inodes, next);
 	}
-	inode->renew = true;
+	inode->renew = false;
 	fs_fill_stop(fs, inode);
-	release(fs, inode);
+	if (fs_watch_is_held(inode))
+		stop_watching(fs, inode);
+	else
+		release(fs, inode);
 	fs_inode_unref(&fs->inodes, inode);
 }
 

@@ -58,7 +58,7 @@ void fs_watch_renew(struct fs *fs, struct fs_inode *inode);
 void fs_watch_retry(struct fs *fs, struct fs_inode *inode);
 
 /* Its name leads to another znode from now on, or to none: as a rename leaves it. It, and all below
- * it, is asked for anew; what is found there is nobody's change. */
+ * it, is asked for anew; where inode->renew is set in between, what is found is nobody's change. */
 void fs_watch_moving(struct fs *fs, struct fs_inode *inode);
 void fs_watch_moved(struct fs *fs, struct fs_inode *inode);
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -134,6 +135,16 @@ def test_data_of_a_directory(seen, tree, inotify):
     tree.set("/d/sub", b"more")
     events.wait((".data", "CLOSE_WRITE"))
     assert read(seen / "d" / "sub" / ".data") == b"more"
+    tree.set("/d/sub", b"")
+    assert events.wait((".data", "DELETE")) == [(".data", "DELETE")]
+
+
+def test_data_of_a_directory_that_nobody_reads(seen, tree, inotify):
+    events = inotify(seen / "d" / "sub")
+    tree.set("/d/sub", b"data")
+    events.wait((".data", "CLOSE_WRITE"))
+    tree.set("/d/sub", b"more")
+    assert events.wait((".data", "CLOSE_WRITE"))[0] == (".data", "MODIFY")
     tree.set("/d/sub", b"")
     assert events.wait((".data", "DELETE")) == [(".data", "DELETE")]
 
@@ -366,6 +377,72 @@ def test_an_expired_session_watches_again(server, proxy, mounts, tree, inotify):
 
 
 # What it costs
+
+
+@pytest.fixture
+def behind(proxy, mounts, tree):
+    """
+    A mount that does not hear of what `change` does until the operation that follows has begun:
+    behind(change, operation).
+    """
+    tree.create("/d/f", b"old")
+    tree.create("/d/x/known", b"data")
+    mount = mounts(hosts=proxy.hosts + tree.root)
+    mount.catch_up()
+
+    def act(change, operation):
+        proxy.freeze()
+        change()
+        thread = threading.Thread(target=operation)
+        thread.start()
+        wait_for(lambda: mount_is_asked(mount), 10, "the request")
+        proxy.heal()
+        thread.join()
+
+    act.mount = mount
+    return act
+
+
+def mount_is_asked(mount):
+    return int(mount.status()["requests_in_flight"]) > 0
+
+
+def test_a_touch_hides_no_change(behind, tree, inotify):
+    mount = behind.mount
+    events = inotify(mount / "d")
+    assert read(mount / "d" / "f") == b"old"
+    behind(lambda: tree.client.set(tree.path("/d/f"), b"new"), lambda: os.utime(mount / "d" / "f"))
+    events.wait(("f", "CLOSE_WRITE"))
+    assert read(mount / "d" / "f") == b"new"
+
+
+def test_a_rename_hides_no_change_below(behind, tree, inotify):
+    mount = behind.mount
+    events = inotify(mount / "d" / "x")
+    mount.catch_up()
+
+    def change():
+        tree.client.create(tree.path("/d/x/new"), b"data")
+        tree.client.set(tree.path("/d/x/known"), b"other")
+
+    behind(change, lambda: os.rename(mount / "d" / "x", mount / "d" / "y"))
+    seen = set()
+    while not {("new", "CREATE"), ("known", "CLOSE_WRITE")} <= seen:
+        assert events.read(10), seen
+        seen.update(events.take())
+
+
+def test_what_is_renamed_has_become_a_directory(behind, tree, inotify):
+    mount = behind.mount
+    events = inotify(mount / "d")
+    assert read(mount / "d" / "f") == b"old"
+    behind(
+        lambda: tree.client.create(tree.path("/d/f/child"), b""),
+        lambda: os.rename(mount / "d" / "f", mount / "d" / "g"),
+    )
+    events.wait(("g", "CREATE|ISDIR"))
+    assert sorted(os.listdir(mount / "d" / "g")) == [".data", "child"]
+    assert not exists(mount / "d" / "f")
 
 
 def watches_of(server):
