@@ -246,6 +246,15 @@ bool fs_children_is_news(const struct fs_inode *dir, const char *name)
 	       (!fs_list_has(dir->told_list, name) || fs_names_has(dir->gone, name));
 }
 
+void fs_children_shown_stale(struct fs_inode *dir)
+{
+	if (dir->told_list)
+		return;
+	fs_list_unref(dir->known_list);
+	dir->known_list = fs_list_ref(dir->list);
+	dir->told_list = fs_list_ref(dir->list);
+}
+
 void fs_children_forget(struct fs_inode *dir)
 {
 	dir->told_list = fs_list_unref(dir->told_list);

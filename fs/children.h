@@ -30,5 +30,8 @@ void fs_children_cancel(struct fs_inode *inode, struct fs_waiter *waiter);
 /* Was there no such name when the directory was last told? False also where that is not known. */
 bool fs_children_is_news(const struct fs_inode *dir, const char *name);
 
+/* Without a server inode->list was shown: what differs from it when there is one is told. */
+void fs_children_shown_stale(struct fs_inode *dir);
+
 /* What was told of a directory is not kept up any more. */
 void fs_children_forget(struct fs_inode *dir);

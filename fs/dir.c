@@ -108,6 +108,8 @@ static int show(struct fs_dir *dir, bool stale)
 	if (!list)
 		return -ENOMEM;
 	dir->stale = stale;
+	if (stale && dir->inode->list)
+		fs_children_shown_stale(dir->inode);
 	set_list(dir, list);
 	return 0;
 }

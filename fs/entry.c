@@ -118,11 +118,27 @@ static bool is_kind_kept(const struct fs_inode *inode, const struct fs_fetch *fe
 	return fetch->kind == inode->kind;
 }
 
+/* What is found out about .data is found out about its directory; both or neither are to know. */
+static void update_dir_of(struct fs *fs, struct fs_inode *file, const struct fs_fetch *fetch)
+{
+	struct fs_inode *dir = file->parent;
+	struct fs_fetch of_dir = {
+		.stat = fetch->stat, .kind = FS_KIND_DIR, .data = FS_DATA_UNKNOWN
+	};
+
+	if (file->linked && dir->linked && fetch->kind == FS_KIND_DIR &&
+		is_expected(dir, &fetch->stat))
+		fs_entry_update(fs, dir, &of_dir);
+}
+
 int fs_entry_revalidate(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch, int r)
 {
-	bool same = r == 0 && is_kind_kept(inode, fetch) &&
-		    (!inode->parent || is_expected(inode, &fetch->stat));
+	bool same;
 
+	if (inode->kind == FS_KIND_DATA && r == 0)
+		update_dir_of(fs, inode, fetch);
+	same = r == 0 && is_kind_kept(inode, fetch) &&
+	       (!inode->parent || is_expected(inode, &fetch->stat));
 	if (same) {
 		fs_entry_update(fs, inode, fetch);
 		return 0;
@@ -131,7 +147,8 @@ int fs_entry_revalidate(struct fs *fs, struct fs_inode *inode, struct fs_fetch *
 		return r;
 	if (!inode->parent)
 		return r; /* the root has no other name to look up */
-	fs_watch_gone(fs, inode);
+	if (inode->linked)
+		fs_watch_gone(fs, inode);
 	return -ESTALE;
 }
 

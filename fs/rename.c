@@ -399,12 +399,14 @@ static void moved_seen(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct rename *rename = userdata;
 	struct fs_inode *inode = rename->from.inode;
+	struct fs_fetch found = {
+		.stat = reply->stat, .kind = inode->kind, .data = FS_DATA_UNKNOWN
+	};
 	struct fs_file *file;
 
 	rename->base.op = NULL;
 	if (r == 0 && inode->linked) {
-		inode->stat = reply->stat;
-		fs_notice_learned(rename->base.fs, inode);
+		fs_entry_update(rename->base.fs, inode, &found);
 		fs_pages_changed(rename->base.fs, inode);
 	}
 	LIST_FOREACH (file, &rename->base.fs->files, fs_link)
