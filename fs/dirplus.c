@@ -161,7 +161,9 @@ static struct fs_inode *listed_inode(struct fs_dir *dir, uint64_t position)
 
 	if (known && (known == child->inode || dir->stale || !known->exists || known->current))
 		return fs_inode_ref(known);
-	if (dir->inode->kind == FS_KIND_DIR && strcmp(name, FS_DATA_NAME) == 0)
+	/* The list may be older than what is known now. */
+	if (dir->inode->kind == FS_KIND_DIR && strcmp(name, FS_DATA_NAME) == 0 &&
+		dir->inode->linked && dir->inode->stat.data_length > 0)
 		return fs_entry_bind(dir->fs, dir->inode, name, FS_KIND_DATA, &of_dir);
 	return NULL;
 }
