@@ -419,18 +419,18 @@ void fs_watch_moved(struct fs *fs, struct fs_inode *inode)
 
 /* The budget */
 
-/* Which share of the budget is used, of 1,024. */
-static size_t used(struct fs *fs)
+/* Which share of the budget are `n` watches, of 1,024? */
+static size_t share_of(const struct zk_watch_info *info, size_t n)
 {
-	struct zk_watch_info info;
-
-	zk_watch_get_info(fs->zk, &info);
-	return info.max ? info.n_wanted * 1024 / info.max : 1024;
+	return info->max ? n * 1024 / info->max : 1024;
 }
 
 bool fs_watch_has_room(struct fs *fs)
 {
-	return used(fs) < HIGH_WATER + 32;
+	struct zk_watch_info info;
+
+	zk_watch_get_info(fs->zk, &info);
+	return share_of(&info, info.n_wanted + info.n_leaving) < HIGH_WATER + 32;
 }
 
 /* All that the kernel holds is in use: some of it may not be any more by the next time. */
@@ -498,8 +498,11 @@ static void use_room(struct fs *fs)
 
 void fs_watch_make_room(struct fs *fs)
 {
-	size_t share = used(fs);
+	struct zk_watch_info info;
+	size_t share;
 
+	zk_watch_get_info(fs->zk, &info);
+	share = share_of(&info, info.n_wanted);
 	if (share >= HIGH_WATER || fs->inodes.n_inodes > 2 * (size_t)fs->options->watches + 4096)
 		evict(fs);
 	else if (share < LOW_WATER && fs->any_unwatched)

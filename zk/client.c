@@ -143,6 +143,7 @@ void zk_client_dispatch(struct zk_client *client)
 		take_event(client, &events[i]);
 	resolve(client);
 	zk_connection_repair(client);
+	zk_watches_remove(client);
 	zk_ops_flush(client);
 	zk_ops_expire(client);
 	zk_connection_refresh(client);
@@ -171,6 +172,7 @@ static int client_init(struct zk_client *client, const struct zk_client_options 
 	client->now = zk_now_ms();
 	client->outage_at = client->now;
 	zk_ops_init(client);
+	zk_watches_init(client);
 	client->timer_fd = client->wake_fd = -1;
 	client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (client->epoll_fd < 0)
