@@ -55,6 +55,7 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	LIST_INIT(&fs->files);
 	LIST_INIT(&fs->dirs);
 	TAILQ_INIT(&fs->held);
+	TAILQ_INIT(&fs->unchecked);
 	TAILQ_INIT(&fs->fills);
 	TAILQ_INIT(&fs->calms);
 	TAILQ_INIT(&fs->notices);

@@ -70,7 +70,9 @@ struct fs {
 	struct zk_watcher watcher;
 	struct fs_inode_queue held; /* by the kernel; longest unused first */
 	size_t n_held, n_in_use, n_evicting;
-	int64_t in_use_time; /* when it was last found out what is in use */
+	int64_t in_use_time;             /* when it was last found out what is in use */
+	struct fs_inode_queue unchecked; /* files: may they have got a child? */
+	size_t n_checking;               /* that are being asked for it */
 	bool expired; /* with stale=fail: the session must have, and the caches were dropped */
 	bool any_unwatched; /* some directory has children that there was no room to watch */
 	uint64_t n_moves;   /* renames: paths from before are not to be relied on */

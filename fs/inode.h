@@ -89,7 +89,9 @@ struct fs_inode {
 	struct fs_refetch *refetch; /* that runs, or NULL */
 	struct fs_children *loading; /* its names are being asked for, or NULL */
 	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */
-	bool listed;                 /* in fs->held */
+	bool unchecked;              /* in fs->unchecked; that holds a reference */
+	TAILQ_ENTRY(fs_inode) unchecked_link;
+	bool listed; /* in fs->held */
 	TAILQ_ENTRY(fs_inode) held_link;
 
 	/* What the kernel, and those who watch through it, were told last (notice.h). */

@@ -30,6 +30,9 @@
 #define LOW_WATER 768
 #define EVICTIONS_MAX 64
 
+/* Files asked for their first child at the same time: who lists a directory is not to wait for it. */
+#define CHECKS_MAX 64
+
 /* How soon what was in use is asked for again. */
 #define IN_USE_NS (5000 * FS_MS)
 
@@ -95,6 +98,46 @@ static void release(struct fs *fs, struct fs_inode *inode)
 	fs_inode_unref(&fs->inodes, inode);
 }
 
+static void start_checks(struct fs *fs)
+{
+	struct fs_inode *inode;
+
+	while (fs->n_checking < CHECKS_MAX && (inode = TAILQ_FIRST(&fs->unchecked))) {
+		TAILQ_REMOVE(&fs->unchecked, inode, unchecked_link);
+		inode->unchecked = false;
+		if (needs_children(inode) && fs_children_load(fs, inode, NULL) == 0)
+			fs->n_checking++;
+		fs_inode_unref(&fs->inodes, inode);
+	}
+}
+
+void fs_watch_checked(struct fs *fs)
+{
+	fs->n_checking--;
+	start_checks(fs);
+}
+
+static void check(struct fs *fs, struct fs_inode *file)
+{
+	if (file->unchecked)
+		return;
+	file->unchecked = true;
+	TAILQ_INSERT_TAIL(&fs->unchecked, fs_inode_ref(file), unchecked_link);
+	start_checks(fs);
+}
+
+static void load_children(struct fs *fs, struct fs_inode *inode)
+{
+	if (!needs_children(inode))
+		return;
+	if (inode->kind == FS_KIND_FILE) {
+		check(fs, inode);
+		return;
+	}
+	fs_notice_expect_children(fs, inode);
+	fs_children_load(fs, inode, NULL);
+}
+
 void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
 {
 	if (!fetch->watch)
@@ -108,8 +151,8 @@ void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch
 		fs_inode_ref(inode);
 		fetch->wants = false;
 	}
-	if (inode->kind == FS_KIND_FILE && needs_children(inode))
-		fs_children_load(fs, inode, NULL);
+	if (inode->kind == FS_KIND_FILE)
+		load_children(fs, inode);
 }
 
 bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode)
@@ -124,15 +167,6 @@ bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode)
 	inode->children_watched = path && zk_watch_want(fs->zk, path, ZK_WATCH_CHILDREN) == 0;
 	free(path);
 	return inode->children_watched;
-}
-
-static void load_children(struct fs *fs, struct fs_inode *dir)
-{
-	if (!needs_children(dir))
-		return;
-	if (dir->kind == FS_KIND_DIR)
-		fs_notice_expect_children(fs, dir);
-	fs_children_load(fs, dir, NULL);
 }
 
 void fs_watch_held(struct fs *fs, struct fs_inode *inode)

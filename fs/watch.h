@@ -54,6 +54,8 @@ bool fs_watch_matters(const struct fs_inode *inode);
 /* Asks for an inode that matters, as its watch has fired or was lost. */
 void fs_watch_renew(struct fs *fs, struct fs_inode *inode);
 
+/* A file was asked whether it has children; how that went, the next line tells. */
+void fs_watch_checked(struct fs *fs);
 /* Its children could not be asked for. */
 void fs_watch_retry(struct fs *fs, struct fs_inode *inode);
 
