@@ -23,7 +23,7 @@ struct fs_children {
 	struct fs_inode *inode; /* a reference */
 	struct fs_waiters waiters;
 	bool may_fail_fast;
-	bool is_check; /* of a file */
+	bool is_check;    /* of a file */
 	uint64_t n_moves; /* renames before it was asked */
 };
 

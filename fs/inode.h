@@ -101,7 +101,8 @@ struct fs_inode {
 	/* Of a directory whose children are watched: the names last heard of, and those last told. */
 	struct fs_list *known_list, *told_list;
 	struct fs_names *gone;      /* names that have gone since the latter */
-	size_t n_unwatched;         /* children there was no room to watch */
+	size_t n_unwatched;         /* children that are not watched, as there was no room */
+	bool starved;               /* and more of them are to be as soon as there is */
 	struct fs_notice *notice;   /* more is to be told; or NULL */
 	struct fs_notices *notices; /* of a directory: what is to be told of it, or NULL */
 

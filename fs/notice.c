@@ -393,6 +393,9 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 		notice_free(fs, notice);
 		return false;
 	}
+	if (event == FS_EVENT_MODIFY && inode->stat.version > inode->told_version)
+		fs->counters.coalesced_events +=
+			(uint64_t)(inode->stat.version - inode->told_version - 1);
 	if (inode->linked && inode->exists)
 		fs_notice_local(inode);
 	else
@@ -411,7 +414,7 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	notice->again = false;
 	notice->invalidate = false;
 	notice->closed_late = false;
-	fs->counters.events += event != FS_EVENT_NONE;
+	fs->counters.events[event]++;
 	fs_notifier_start(fs->notifier, job);
 	return true;
 }

@@ -122,7 +122,8 @@ static void check(struct fs *fs, struct fs_inode *file)
 	if (file->unchecked)
 		return;
 	file->unchecked = true;
-	TAILQ_INSERT_TAIL(&fs->unchecked, fs_inode_ref(file), unchecked_link);
+	fs_inode_ref(file);
+	TAILQ_INSERT_TAIL(&fs->unchecked, file, unchecked_link);
 	start_checks(fs);
 }
 
@@ -467,6 +468,17 @@ bool fs_watch_has_room(struct fs *fs)
 	return share_of(&info, info.n_wanted + info.n_leaving) < HIGH_WATER + 32;
 }
 
+bool fs_watch_makes_room(const struct fs *fs)
+{
+	return fs->n_in_use < fs->n_held;
+}
+
+void fs_watch_starved(struct fs *fs, struct fs_inode *dir)
+{
+	dir->starved = true;
+	fs->any_starved = true;
+}
+
 /* All that the kernel holds is in use: some of it may not be any more by the next time. */
 static void forget_use(struct fs *fs)
 {
@@ -521,13 +533,13 @@ static void use_room(struct fs *fs)
 
 	TAILQ_FOREACH_REVERSE(inode, &fs->held, fs_inode_queue, held_link)
 	{
-		if (inode->n_unwatched == 0 || inode->fill)
+		if (!inode->starved || inode->fill)
 			continue;
-		inode->n_unwatched = 0;
+		inode->starved = false;
 		fs_fill_start(fs, inode);
 		return;
 	}
-	fs->any_unwatched = false;
+	fs->any_starved = false;
 }
 
 void fs_watch_make_room(struct fs *fs)
@@ -539,6 +551,6 @@ void fs_watch_make_room(struct fs *fs)
 	share = share_of(&info, info.n_wanted);
 	if (share >= HIGH_WATER || fs->inodes.n_inodes > 2 * (size_t)fs->options->watches + 4096)
 		evict(fs);
-	else if (share < LOW_WATER && fs->any_unwatched)
+	else if (share < LOW_WATER && fs->any_starved)
 		use_room(fs);
 }

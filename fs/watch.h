@@ -42,8 +42,11 @@ void fs_watch_forgotten(struct fs *fs, struct fs_inode *inode);
 /* Does the kernel hold it? It always holds the root. */
 bool fs_watch_is_held(const struct fs_inode *inode);
 
-/* Is there room for another watch? */
+/* Is there room for another child of a directory? If not, will there be soon? */
 bool fs_watch_has_room(struct fs *fs);
+bool fs_watch_makes_room(const struct fs *fs);
+/* There was not: it is filled again when there is. */
+void fs_watch_starved(struct fs *fs, struct fs_inode *dir);
 
 /* May its children be asked for with a watch? True, and the inode wants one from now on. */
 bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode);

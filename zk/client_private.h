@@ -123,8 +123,8 @@ struct zk_client {
 	struct zk_op_list deadlines[2]; /* in that order; [1]: those with ZK_OP_SINCE_OUTAGE */
 	struct zk_op *last_requeued;    /* a hint where the next one belongs */
 	uint64_t n_ops;
-	uint64_t requests;
-	int64_t hold_until; /* the server asked for mercy: send nothing before */
+	uint64_t requests[ZK_N_REQUESTS]; /* sent */
+	int64_t hold_until;               /* the server asked for mercy: send nothing before */
 
 	/* watch.c */
 	struct zk_watch *watches; /* by path */

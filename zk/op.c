@@ -151,7 +151,7 @@ static void op_send(struct zk_op *op)
 	if (op->tries == 0)
 		op->zxid_before = client->last_zxid;
 	op_move(op, ZK_PLACE_SENT);
-	client->requests++;
+	client->requests[op->request.type]++;
 	if (op->unsure) {
 		code = zk_settle_look(op);
 	} else {
