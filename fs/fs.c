@@ -59,7 +59,7 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	TAILQ_INIT(&fs->unchecked);
 	TAILQ_INIT(&fs->fills);
 	TAILQ_INIT(&fs->calms);
-	TAILQ_INIT(&fs->notices);
+	TAILQ_INIT(&fs->all_notices);
 	STAILQ_INIT(&fs->evictions);
 	clock_gettime(CLOCK_REALTIME, &now);
 	fs->start_time = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;

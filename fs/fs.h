@@ -18,7 +18,7 @@ struct fs_dir;
 struct fs_file;
 struct fs_fill;
 struct fs_job;
-struct fs_notices;
+struct fs_notice;
 struct fs_options;
 struct fs_request;
 struct zk_acl;
@@ -95,8 +95,8 @@ struct fs {
 	TAILQ_HEAD(, fs_calm) calms; /* pages.c: who waits for readers */
 
 	/* notice.c */
-	int64_t notice_due;               /* when a notice has waited long enough for readers */
-	TAILQ_HEAD(, fs_notices) notices; /* directories that are owed something */
+	int64_t notice_due;                  /* when a notice has waited long enough for readers */
+	TAILQ_HEAD(, fs_notice) all_notices; /* in the order in which they are to be told */
 	size_t n_notices;
 	STAILQ_HEAD(, fs_eviction) evictions;
 	bool evicts_next;

@@ -270,6 +270,25 @@ def test_who_waits_for_ready_reads_all_that_came_before(mnt, tree, inotify):
         events.wait(("ready", "DELETE"))
 
 
+def test_changes_in_several_directories_are_told_in_their_order(mnt, tree, inotify):
+    """A script that waits for a file in one directory may read those in another."""
+    tree.create("/b/x")
+    names = [f"f{n}" for n in range(20)]
+    for name in names:
+        tree.create(f"/a/{name}", b"0")
+    events = inotify(mnt / "a", mnt / "b")
+    for turn in range(1, 11):
+        pending = [tree.client.set_async(tree.path(f"/a/{name}"), b"%d" % turn) for name in names]
+        pending.append(tree.client.create_async(tree.path("/b/ready"), b"x"))
+        told = events.wait(("ready", "CREATE"))
+        assert {name for name, what in told if what == "CLOSE_WRITE"} == set(names)
+        assert [read(mnt / "a" / name) for name in names] == [b"%d" % turn] * 20
+        for one in pending:
+            one.get()
+        tree.client.delete(tree.path("/b/ready"))
+        events.wait(("ready", "DELETE"))
+
+
 def test_each_of_200_sets_is_read_on_its_event(mnt, tree, inotify):
     tree.create("/f", b"start")
     events = inotify(mnt / "f")

@@ -100,7 +100,7 @@ def test_a_directory_takes_not_all_of_the_budget(own_server, client, mounts, ino
     mnt = mounts("watches=400", hosts=own_server.hosts)
     inotify(mnt / "d0")
     wait_for(lambda: "/d0 (" in mnt.status().get("partly_watched", ""), 10, "the end of the filling")
-    client.create("/small", b"")
+    client.create("/small", None)
     client.create("/small/f", b"old")
     events = inotify(mnt / "small")
     client.set("/small/f", b"new")
