@@ -121,7 +121,10 @@ struct fs_inode {
 
 	struct zk_acl *acl; /* as of acl_version; NULL: not known */
 	int32_t acl_version;
-	int64_t acls_wanted; /* when a child's ACL was last waited for (fs_clock_now()) */
+	/* Of a directory: when a child's ACL was last waited for (fs_clock_now()), and the position in
+	 * known_list up to which they were asked for ahead. */
+	int64_t acls_wanted;
+	size_t acls_asked;
 
 	LIST_HEAD(, fs_file) files; /* open on it, for reading and writing */
 
