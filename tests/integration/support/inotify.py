@@ -46,7 +46,9 @@ class Inotify:
         return self
 
     def close(self):
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+        self.fd = -1
 
     def read(self, seconds=0):
         """Takes what has come, or comes within the time; False: nothing."""
