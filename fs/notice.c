@@ -573,6 +573,8 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	}
 	job->notice = notice;
 	job->inval_node = inode->linked && event != FS_EVENT_CREATE && event != FS_EVENT_MKDIR;
+	job->inval_name = !inode->linked && inode->parent &&
+			  fs_inode_by_name(&fs->inodes, inode->parent, inode->name->name);
 	job->lets_go = inode->linked && !fs_watch_is_held(inode);
 	if (job->inval_node)
 		fs_pages_turn(inode);
