@@ -643,7 +643,7 @@ static void untell(struct fs_job *job)
 	if (job->event == FS_EVENT_CREATE || job->event == FS_EVENT_MKDIR)
 		inode->told = false;
 	if (job->event == FS_EVENT_MODIFY)
-		inode->told_version = INT32_MIN; /* no znode has it */
+		inode->told_mzxid = -1; /* no znode has it */
 	if (job->event == FS_EVENT_CLOSE_WRITE)
 		job->notice->closed_late = true;
 	if (job->event == FS_EVENT_UNLINK || job->event == FS_EVENT_RMDIR)
