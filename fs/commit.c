@@ -115,6 +115,7 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	inode->grants = 0;
 	inode->unreadable = false;
 	fs_notice_local(inode);
+	fs_ephemeral_written(commit->fs, commit->path, commit->content, stat->mzxid);
 	fs_pages_changed(commit->fs, inode);
 	if (inode->kind == FS_KIND_DATA) {
 		inode->parent->stat = *stat;

@@ -15,9 +15,9 @@
 
 static const char *const reserved_names[] = {
 	FS_DATA_NAME,
-	".ephemeral",
-	".lease",
-	".create",
+	FS_EPHEMERAL_NAME,
+	FS_LEASE_NAME,
+	FS_CREATE_NAME,
 	".lock",
 };
 
@@ -64,6 +64,8 @@ static void print_tree(FILE *out, const struct fs *fs)
 
 	LIST_FOREACH (file, &fs->files, fs_link)
 		n_files++;
+	fprintf(out, "ephemerals: %u\n", HASH_COUNT(fs->ephemerals.by_path));
+	fprintf(out, "leases: %zu\n", fs->ephemerals.n_leases);
 	zk_watch_get_info(fs->zk, &watches);
 	fprintf(out, "watches: %zu of %zu\n", watches.n_wanted, watches.max);
 	fprintf(out, "events: %" PRIu64 "\n", fs->counters.events);

@@ -198,6 +198,7 @@ static void opened(struct fs_dir_reload *reload, int r)
 		/* The kernel keeps what is read now, and serves who comes next from what it has. */
 		opendir->fi.cache_readdir = is_certain(opendir->dir);
 		opendir->fi.keep_cache = opendir->fi.cache_readdir;
+		opendir->dir->inode->kernel_lists |= opendir->fi.cache_readdir;
 		if (fuse_reply_open(opendir->base.req, &opendir->fi) == 0)
 			opendir->dir = NULL;
 		opendir->base.req = NULL;
