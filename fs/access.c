@@ -8,6 +8,7 @@
 
 #include "fs/clock.h"
 #include "fs/fs.h"
+#include "fs/list.h"
 #include "fs/options.h"
 #include "fs/request.h"
 #include "zk/acl.h"
@@ -16,6 +17,9 @@
 
 /* How long after one open for writing the next one is expected. */
 #define WANTED_NS (1000 * FS_MS)
+
+/* How many ACLs are asked for ahead of who writes one file of a directory after the other. */
+#define AHEAD 16
 
 static bool is_allowed(const struct fs_access *access)
 {
@@ -48,19 +52,51 @@ static void got_acl(void *userdata, int r, const struct zk_reply *reply)
 	access->done(access, is_allowed(access) ? 0 : -EACCES);
 }
 
+static bool is_wanted(const struct fs_inode *dir)
+{
+	return dir->acls_wanted != 0 && fs_clock_now() - dir->acls_wanted <= WANTED_NS;
+}
+
+static bool is_known(const struct fs_inode *inode)
+{
+	return inode->acl && inode->acl_version == inode->stat.aversion;
+}
+
+/* Asks for the ACLs of the files behind this one, where the last question was not long ago. */
+static void read_ahead(struct fs *fs, const struct fs_inode *file)
+{
+	struct fs_inode *dir = file->parent;
+	const struct fs_list *list = dir ? dir->known_list : NULL;
+	size_t at = list ? fs_list_find(list, file->name->name) : 0, end;
+
+	if (!list || at == list->n_names || !is_wanted(dir))
+		return;
+	end = at + 1 + AHEAD < list->n_names ? at + 1 + AHEAD : list->n_names;
+	if (dir->acls_asked <= at || dir->acls_asked > end)
+		dir->acls_asked = at + 1;
+	for (; dir->acls_asked < end; dir->acls_asked++) {
+		const char *name = list->names[dir->acls_asked];
+		const struct fs_inode *next = fs_inode_by_name(&fs->inodes, dir, name);
+
+		if (next && next->kind == FS_KIND_FILE && next->exists && !is_known(next))
+			fs_access_prefetch(fs, dir, name);
+	}
+}
+
 int fs_access_start(struct fs_access *access, struct fs_inode *inode)
 {
 	char *path;
 	int r;
 
 	access->inode = fs_inode_ref(inode);
+	read_ahead(access->fs, inode);
 	/* A refusal is never from memory: the ACL may have been changed since. */
-	if (inode->acl && inode->acl_version == inode->stat.aversion && is_allowed(access)) {
+	if (inode->parent)
+		inode->parent->acls_wanted = fs_clock_now();
+	if (is_known(inode) && is_allowed(access)) {
 		access->done(access, 0);
 		return 0;
 	}
-	if (inode->parent)
-		inode->parent->acls_wanted = fs_clock_now();
 	path = fs_inode_path(&access->fs->inodes, inode);
 	if (!path)
 		return -ENOMEM;
@@ -103,10 +139,10 @@ bool fs_access_wanted(struct fs *fs, const struct fs_inode *dir, const char *nam
 {
 	const struct fs_inode *inode;
 
-	if (dir->acls_wanted == 0 || fs_clock_now() - dir->acls_wanted > WANTED_NS)
+	if (!is_wanted(dir))
 		return false;
 	inode = fs_inode_by_name(&fs->inodes, dir, name);
-	return !inode || !inode->acl || inode->acl_version != inode->stat.aversion;
+	return !inode || !is_known(inode);
 }
 
 void fs_access_prefetch(struct fs *fs, struct fs_inode *dir, const char *name)

@@ -30,8 +30,9 @@ void fs_access_done(struct fs_access *access);
 
 /*
  * While files in a directory are being opened for writing, the ACLs of those that are looked up there
- * are asked for together with their data: one round trip instead of two. `wanted` tells whether that
- * is so; prefetch asks, behind a get that has just been started, and tells nobody.
+ * are asked for together with their data, and those of the next ones in the directory ahead of their
+ * turn: one round trip instead of two. `wanted` tells whether that is so; prefetch asks, behind a get
+ * that has just been started, and tells nobody.
  */
 bool fs_access_wanted(struct fs *fs, const struct fs_inode *dir, const char *name);
 void fs_access_prefetch(struct fs *fs, struct fs_inode *dir, const char *name);

@@ -60,7 +60,7 @@ void fs_attr_of(const struct fs *fs, const char *path, enum fs_kind kind,
 
 static uint64_t control_ino(enum fs_kind kind)
 {
-	return kind == FS_KIND_CONTROL_DIR ? FS_CONTROL_INO_DIR : FS_CONTROL_INO_STATUS;
+	return FS_CONTROL_INO_DIR + (uint64_t)(kind - FS_KIND_CONTROL_DIR);
 }
 
 void fs_attr_fill(const struct fs *fs, const struct fs_inode *inode, struct stat *st)
@@ -70,7 +70,7 @@ void fs_attr_fill(const struct fs *fs, const struct fs_inode *inode, struct stat
 
 	fs_attr_of(fs, path ? path : "", inode->kind, inode->exists ? &inode->stat : &none, st);
 	free(path);
-	if (inode->kind == FS_KIND_CONTROL_DIR || inode->kind == FS_KIND_STATUS) {
+	if (fs_kind_is_control(inode->kind)) {
 		st->st_ino = control_ino(inode->kind);
 		st->st_mode &= ~(mode_t)0222;
 	}

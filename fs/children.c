@@ -23,6 +23,7 @@ struct fs_children {
 	struct fs_inode *inode; /* a reference */
 	struct fs_waiters waiters;
 	bool may_fail_fast;
+	bool is_check;    /* of a file */
 	uint64_t n_moves; /* renames before it was asked */
 };
 
@@ -184,6 +185,8 @@ static void loaded(void *userdata, int r, const struct zk_reply *reply)
 		STAILQ_REMOVE_HEAD(&children->waiters, link);
 		waiter->done(waiter, r);
 	}
+	if (children->is_check)
+		fs_watch_checked(fs);
 	if (r == -ETIMEDOUT || r == -ENOTCONN)
 		fs_watch_retry(fs, inode);
 	fs_request_end(&children->base);
@@ -221,6 +224,7 @@ int fs_children_load(struct fs *fs, struct fs_inode *inode, struct fs_waiter *wa
 		return -ENOMEM;
 	STAILQ_INIT(&children->waiters);
 	children->inode = fs_inode_ref(inode);
+	children->is_check = inode->kind == FS_KIND_FILE;
 	children->may_fail_fast = waiter && inode->list && fs_may_serve_stale(fs);
 	r = ask(children);
 	if (r < 0) {

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/file.h"
+#include "fs/fill.h"
 #include "fs/fs.h"
+#include "fs/metrics.h"
 #include "fs/options.h"
 #include "zk/blob.h"
 #include "zk/client.h"
@@ -37,6 +38,16 @@ static const char *const state_names[] = {
 	[ZK_AUTH_FAILED] = "authentication failed",
 };
 
+/* In .zkfs/status. */
+#define PARTLY_WATCHED_MAX 8
+
+enum fs_kind fs_control_kind(const char *name)
+{
+	if (strcmp(name, FS_STATUS_NAME) == 0)
+		return FS_KIND_STATUS;
+	return strcmp(name, FS_METRICS_NAME) == 0 ? FS_KIND_METRICS : FS_KIND_UNKNOWN;
+}
+
 static void print_session(FILE *out, const struct fs *fs)
 {
 	struct zk_client_info info;
@@ -58,27 +69,63 @@ static void print_session(FILE *out, const struct fs *fs)
 
 static void print_tree(FILE *out, const struct fs *fs)
 {
-	struct zk_watch_info watches;
-	const struct fs_file *file;
-	size_t n_files = 0;
+	uint64_t n_events = 0;
 
-	LIST_FOREACH (file, &fs->files, fs_link)
-		n_files++;
 	fprintf(out, "ephemerals: %u\n", HASH_COUNT(fs->ephemerals.by_path));
 	fprintf(out, "leases: %zu\n", fs->ephemerals.n_leases);
-	zk_watch_get_info(fs->zk, &watches);
-	fprintf(out, "watches: %zu of %zu\n", watches.n_wanted, watches.max);
-	fprintf(out, "events: %" PRIu64 "\n", fs->counters.events);
+	for (int i = FS_EVENT_NONE + 1; i < FS_N_EVENTS; i++)
+		n_events += fs->counters.events[i];
+	fprintf(out, "events: %" PRIu64 "\n", n_events);
 	fprintf(out, "events_owed: %zu\n", fs->n_notices);
 	fprintf(out, "events_failed: %" PRIu64 "\n", fs->counters.failed_events);
 	fprintf(out, "cached_nodes: %zu\n", fs->n_held);
 	fprintf(out, "known_nodes: %zu\n", fs->inodes.n_inodes);
 	fprintf(out, "cached_bytes: %zu\n", fs->inodes.cached_bytes);
-	fprintf(out, "open_files: %zu\n", n_files);
+	fprintf(out, "open_files: %zu\n", fs_count_files(fs));
 	fprintf(out, "commits: %" PRIu64 "\n", fs->counters.commits);
 	fprintf(out, "killed_writers: %" PRIu64 "\n", fs->counters.killed_writers);
 	fprintf(out, "failed_commits: %" PRIu64 "\n", fs->counters.failed_commits);
 	fprintf(out, "hidden_children: %" PRIu64 "\n", fs->counters.hidden_children);
+}
+
+static size_t count_unwatched(const struct fs *fs)
+{
+	const struct fs_inode *inode;
+	size_t n = 0;
+
+	TAILQ_FOREACH (inode, &fs->held, held_link)
+		n += !inode->watched && inode->kind <= FS_KIND_FILE;
+	return n;
+}
+
+/* The directories whose children are not all watched, the one used last first. */
+static void print_partly_watched(FILE *out, const struct fs *fs)
+{
+	const struct fs_inode *inode;
+	unsigned n = 0;
+
+	TAILQ_FOREACH_REVERSE(inode, &fs->held, fs_inode_queue, held_link)
+	{
+		char *path;
+
+		if (inode->n_unwatched == 0 || n++ == PARTLY_WATCHED_MAX)
+			continue;
+		path = fs_inode_path(&fs->inodes, inode);
+		fprintf(out, "partly_watched: %s (%zu children are not)\n", path ? path : "?",
+			inode->n_unwatched);
+		free(path);
+	}
+}
+
+static void print_watches(FILE *out, const struct fs *fs)
+{
+	struct zk_watch_info watches;
+
+	zk_watch_get_info(fs->zk, &watches);
+	fprintf(out, "watches: %zu of %zu\n", watches.n_wanted, watches.max);
+	fprintf(out, "unwatched_nodes: %zu\n", count_unwatched(fs));
+	fprintf(out, "filling: %zu\n", fs_fill_count(fs));
+	print_partly_watched(out, fs);
 }
 
 static void print_problems(FILE *out, const struct fs_problems *problems)
@@ -90,7 +137,7 @@ static void print_problems(FILE *out, const struct fs_problems *problems)
 		fprintf(out, "error: %s\n", problems->text[i % FS_PROBLEMS_MAX]);
 }
 
-struct zk_blob *fs_control_status(const struct fs *fs)
+static struct zk_blob *status_text(const struct fs *fs)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -102,10 +149,16 @@ struct zk_blob *fs_control_status(const struct fs *fs)
 	fprintf(out, "version: %s\n", ZKFS_VERSION);
 	fprintf(out, "hosts: %s\n", fs->options->hosts_text);
 	print_session(out, fs);
+	print_watches(out, fs);
 	print_tree(out, fs);
 	print_problems(out, &fs->problems);
 	if (fclose(out) == 0)
 		blob = zk_blob_new(text, (uint32_t)size);
 	free(text);
 	return blob;
+}
+
+struct zk_blob *fs_control_text(const struct fs *fs, enum fs_kind kind)
+{
+	return kind == FS_KIND_METRICS ? fs_metrics(fs) : status_text(fs);
 }

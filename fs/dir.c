@@ -51,23 +51,13 @@ static size_t add_uncommitted(
 	return n;
 }
 
-static size_t count_files(const struct fs *fs)
-{
-	const struct fs_file *file;
-	size_t n = 0;
-
-	LIST_FOREACH (file, &fs->files, fs_link)
-		n++;
-	return n;
-}
-
 /* The names in it as they are shown: with .data, if there is any, and what is not committed yet. */
 static struct fs_list *shown_list(const struct fs *fs, struct fs_inode *inode)
 {
 	static char data_name[] = FS_DATA_NAME;
 	struct fs_list *known = inode->children_current ? inode->known_list : inode->list;
 	bool has_data = inode->stat.data_length > 0;
-	size_t n_files = count_files(fs), n = 0, n_new;
+	size_t n_files = fs_count_files(fs), n = 0, n_new;
 	char **names = malloc((known->n_names + n_files + 1) * sizeof(*names));
 	struct fs_list *list;
 
@@ -88,10 +78,10 @@ static struct fs_list *shown_list(const struct fs *fs, struct fs_inode *inode)
 
 static struct fs_list *control_list(void)
 {
-	static char status[] = FS_STATUS_NAME;
-	static char *const names[] = { status };
+	static char metrics[] = FS_METRICS_NAME, status[] = FS_STATUS_NAME;
+	static char *const names[] = { metrics, status };
 
-	return fs_list_new(names, 1);
+	return fs_list_new(names, 2);
 }
 
 static void set_list(struct fs_dir *dir, struct fs_list *list)
@@ -144,9 +134,11 @@ void fs_dir_reload(struct fs_dir_reload *reload)
 		return;
 	}
 	if (dir->inode->children_current && dir->inode->current && fs_may_tell_known(fs)) {
+		fs->counters.known[FS_QUESTION_LIST]++;
 		reload->done(reload, show(dir, false));
 		return;
 	}
+	fs->counters.asked[FS_QUESTION_LIST]++;
 	if (!zk_client_connected(fs->zk) && may_show_stale(dir)) {
 		reload->done(reload, show(dir, true));
 		return;

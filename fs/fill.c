@@ -14,11 +14,15 @@
 #include "fs/fs.h"
 #include "fs/list.h"
 #include "fs/notice.h"
+#include "fs/options.h"
 #include "fs/request.h"
 #include "fs/watch.h"
 #include "zk/path.h"
 
 #define WINDOW 256
+
+/* How many children of one directory, with two watches each, get three quarters of the budget. */
+#define SHARE(watches) ((size_t)(watches)*3 / 8)
 
 /* Up to here a directory is small. */
 #define SMALL 128
@@ -31,7 +35,9 @@ struct fs_fill {
 	struct fs_list *list;
 	size_t position;
 	size_t n_asked; /* and not answered */
+	size_t n_new;   /* that were asked for */
 	size_t n_unwatched;
+	bool starved; /* there was no room for some of these */
 	bool stepping;
 	int64_t due; /* INT64_MAX: not before who lists it has ended; 0: it runs */
 	struct fs_waiters waiters;
@@ -119,22 +125,30 @@ void fs_fill_arrival(struct fs *fs, struct fs_inode *dir, const char *name)
 		fs_notice_arrives(fs, dir);
 }
 
+static void wake(struct fs_waiters *waiters)
+{
+	struct fs_waiter *waiter;
+
+	while ((waiter = STAILQ_FIRST(waiters))) {
+		STAILQ_REMOVE_HEAD(waiters, link);
+		waiter->done(waiter, 0);
+	}
+}
+
 static void fill_free(struct fs *fs, struct fs_fill *fill)
 {
 	struct fs_inode *dir = fill->dir;
 	struct fs_waiters waiters;
-	struct fs_waiter *waiter;
 
+	if (fs->next_fill == fill)
+		fs->next_fill = TAILQ_NEXT(fill, link);
 	TAILQ_REMOVE(&fs->fills, fill, link);
 	dir->fill = NULL;
 	STAILQ_INIT(&waiters);
 	STAILQ_CONCAT(&waiters, &fill->waiters);
 	fs_list_unref(fill->list);
 	free(fill);
-	while ((waiter = STAILQ_FIRST(&waiters))) {
-		STAILQ_REMOVE_HEAD(&waiters, link);
-		waiter->done(waiter, 0);
-	}
+	wake(&waiters);
 	fs_inode_unref(&fs->inodes, dir);
 }
 
@@ -146,28 +160,59 @@ static bool is_known(struct fs *fs, const struct fs_inode *dir, const char *name
 	return inode && (!inode->exists || inode->current || inode->refetch);
 }
 
+/* What there is no room for. */
+static void skip(struct fs_fill *fill, bool starved)
+{
+	fill->n_unwatched++;
+	fill->starved = fill->starved || starved;
+}
+
+/* False: not now. */
+static bool fill_child(struct fs *fs, struct fs_fill *fill, const char *name)
+{
+	bool has_room = fs_watch_has_room(fs);
+
+	if (is_known(fs, fill->dir, name))
+		return true;
+	if (!has_room && fs_watch_makes_room(fs))
+		return false;
+	if (!has_room || fill->n_new >= SHARE(fs->options->watches)) {
+		skip(fill, !has_room);
+	} else if (ask(fs, fill->dir, name, false) < 0) {
+		skip(fill, true);
+	} else {
+		fill->n_asked++;
+		fill->n_new++;
+	}
+	return true;
+}
+
+static void fill_end(struct fs *fs, struct fs_fill *fill)
+{
+	fill->dir->n_unwatched = fill->n_unwatched;
+	if (fill->starved)
+		fs_watch_starved(fs, fill->dir);
+	fill_free(fs, fill);
+}
+
 static void step(struct fs *fs, struct fs_fill *fill)
 {
-	struct fs_inode *dir = fill->dir;
+	const struct fs_list *list = fill->list;
+	bool waits = false;
 
 	if (fill->due || fill->stepping)
 		return;
 	fill->stepping = true;
-	for (; fill->position < fill->list->n_names && fill->n_asked < WINDOW; fill->position++) {
-		const char *name = fill->list->names[fill->position];
-
-		if (is_known(fs, dir, name))
-			continue;
-		if (!fs_watch_has_room(fs) || ask(fs, dir, name, false) < 0)
-			fill->n_unwatched++;
-		else
-			fill->n_asked++;
+	for (; fill->position < list->n_names && fill->n_asked < WINDOW; fill->position++) {
+		waits = !fill_child(fs, fill, list->names[fill->position]);
+		if (waits)
+			break;
 	}
 	fill->stepping = false;
-	if (fill->n_asked == 0 && fill->position == fill->list->n_names) {
-		dir->n_unwatched = fill->n_unwatched;
-		fill_free(fs, fill);
-	}
+	if (fill->n_asked == 0 && fill->position == list->n_names)
+		fill_end(fs, fill);
+	else if (waits)
+		wake(&fill->waiters); /* they may hold a lock that the pushing out needs */
 }
 
 void fs_fill_start(struct fs *fs, struct fs_inode *dir)
@@ -189,7 +234,9 @@ void fs_fill_start(struct fs *fs, struct fs_inode *dir)
 	fs_list_unref(fill->list);
 	fill->list = fs_list_ref(dir->known_list);
 	fill->position = 0;
+	fill->n_new = 0;
 	fill->n_unwatched = 0;
+	fill->starved = false;
 	if (is_new && fill->list->n_names > SMALL)
 		fill->due = fs_clock_now() + PEACE_NS;
 	step(fs, fill);
@@ -215,6 +262,16 @@ void fs_fill_stop(struct fs *fs, struct fs_inode *dir)
 		fill_free(fs, dir->fill);
 }
 
+size_t fs_fill_count(const struct fs *fs)
+{
+	const struct fs_fill *fill;
+	size_t n = 0;
+
+	TAILQ_FOREACH (fill, &fs->fills, link)
+		n++;
+	return n;
+}
+
 void fs_fill_stop_all(struct fs *fs)
 {
 	while (!TAILQ_EMPTY(&fs->fills))
@@ -235,11 +292,12 @@ static bool is_listed(const struct fs *fs, const struct fs_inode *dir)
 int64_t fs_fill_run(struct fs *fs)
 {
 	int64_t now = fs_clock_now(), next = INT64_MAX;
-	struct fs_fill *fill, *after;
+	struct fs_fill *fill;
 
-	for (fill = TAILQ_FIRST(&fs->fills); fill; fill = after) {
-		after = TAILQ_NEXT(fill, link);
-		if (fill->due == 0 || is_listed(fs, fill->dir))
+	fs->next_fill = TAILQ_FIRST(&fs->fills);
+	while ((fill = fs->next_fill)) {
+		fs->next_fill = TAILQ_NEXT(fill, link); /* or another one, if that ends meanwhile */
+		if (fill->due != 0 && is_listed(fs, fill->dir))
 			continue; /* the end of the listing wakes us */
 		if (fill->due > now) {
 			next = fill->due < next ? fill->due : next;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "fs/waiter.h"
@@ -14,6 +15,9 @@ struct fs_inode;
  * many at the same time. A small directory is done before its own entry is given out, so that who
  * then begins to watch it with inotify misses nothing; a large one is left in peace at first, as
  * who lists it (dirplus.c) asks for the same.
+ *
+ * One directory gets three quarters of the budget of watches at most. Where there is no room at the
+ * moment it waits for what is pushed out of the kernel, and nobody for it.
  */
 
 /* The names in inode->known_list are known: begins with those that are not watched yet. */
@@ -28,6 +32,9 @@ void fs_fill_cancel(struct fs_inode *dir, struct fs_waiter *waiter);
 
 /* Nobody holds the directory any more. */
 void fs_fill_stop(struct fs *fs, struct fs_inode *dir);
+
+/* How many directories are not done? */
+size_t fs_fill_count(const struct fs *fs);
 
 /* At the very end. */
 void fs_fill_stop_all(struct fs *fs);

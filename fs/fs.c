@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "fs/commit.h"
+#include "fs/device.h"
 #include "fs/dir.h"
 #include "fs/file.h"
 #include "fs/fill.h"
@@ -59,9 +60,10 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	TAILQ_INIT(&fs->creations);
 	fs_ephemerals_init(fs);
 	TAILQ_INIT(&fs->held);
+	TAILQ_INIT(&fs->unchecked);
 	TAILQ_INIT(&fs->fills);
 	TAILQ_INIT(&fs->calms);
-	TAILQ_INIT(&fs->notices);
+	TAILQ_INIT(&fs->all_notices);
 	STAILQ_INIT(&fs->evictions);
 	clock_gettime(CLOCK_REALTIME, &now);
 	fs->start_time = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
@@ -69,7 +71,9 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	if (!fs->acl)
 		return -ENOMEM;
 	fs->acl_size = zk_acl_wire_size(fs->acl);
-	if (fs_inodes_init(&fs->inodes, options->hosts->chroot) < 0) {
+	fs->device = fs_device_new();
+	if (!fs->device || fs_inodes_init(&fs->inodes, options->hosts->chroot) < 0) {
+		fs_device_free(fs->device);
 		zk_acl_free(fs->acl);
 		return -ENOMEM;
 	}
@@ -121,6 +125,7 @@ void fs_done(struct fs *fs)
 	fs_notices_free(fs);
 	fs_fill_stop_all(fs);
 	fs_inodes_done(&fs->inodes);
+	fs_device_free(fs->device);
 	zk_acl_free(fs->acl);
 }
 
@@ -153,6 +158,16 @@ bool fs_may_serve_stale(const struct fs *fs)
 bool fs_may_tell_known(const struct fs *fs)
 {
 	return zk_client_connected(fs->zk) || fs_may_serve_stale(fs);
+}
+
+size_t fs_count_files(const struct fs *fs)
+{
+	const struct fs_file *file;
+	size_t n = 0;
+
+	LIST_FOREACH (file, &fs->files, fs_link)
+		n++;
+	return n;
 }
 
 uint64_t fs_max_data(const struct fs *fs, const char *path, bool create)

@@ -10,16 +10,17 @@
 #include "fs/ephemeral.h"
 #include "fs/inode.h"
 #include "fs/mountpoint.h"
+#include "fs/notifier.h"
 #include "zk/watch.h"
 
 struct fs_calm;
 struct fs_creation;
+struct fs_device;
 struct fs_dir;
 struct fs_file;
 struct fs_fill;
 struct fs_job;
-struct fs_notices;
-struct fs_notifier;
+struct fs_notice;
 struct fs_options;
 struct fs_request;
 struct fs_special;
@@ -40,13 +41,24 @@ struct fs_eviction {
 	STAILQ_ENTRY(fs_eviction) link;
 };
 
+/* What the kernel asks for, and what is watched can tell. */
+enum fs_question {
+	FS_QUESTION_LOOKUP,
+	FS_QUESTION_GETATTR,
+	FS_QUESTION_OPEN,
+	FS_QUESTION_LIST,
+	FS_N_QUESTIONS,
+};
+
 struct fs_counters {
 	uint64_t commits;
-	uint64_t killed_writers;  /* what they had written was not published */
-	uint64_t failed_commits;  /* errors that no one asked for */
-	uint64_t events;          /* made for what others have changed */
-	uint64_t failed_events;   /* the kernel refused to make them; its caches are right */
-	uint64_t hidden_children; /* names that cannot be shown; counted as they are met */
+	uint64_t killed_writers;      /* what they had written was not published */
+	uint64_t failed_commits;      /* errors that no one asked for */
+	uint64_t events[FS_N_EVENTS]; /* made for what others have changed */
+	uint64_t coalesced_events;    /* versions that went before they were told */
+	uint64_t failed_events;       /* the kernel refused to make them; its caches are right */
+	uint64_t hidden_children;     /* names that cannot be shown; counted as they are met */
+	uint64_t known[FS_N_QUESTIONS], asked[FS_N_QUESTIONS]; /* by whether ZooKeeper was asked */
 };
 
 /*
@@ -59,6 +71,7 @@ struct fs {
 	const struct fs_options *options;
 	struct zk_client *zk;
 	struct fuse_session *session;
+	struct fs_device *device; /* owned */
 	struct fs_inodes inodes;
 	struct zk_acl *acl;               /* of new znodes */
 	size_t acl_size;                  /* in a request */
@@ -79,17 +92,20 @@ struct fs {
 	struct zk_watcher watcher;
 	struct fs_inode_queue held; /* by the kernel; longest unused first */
 	size_t n_held, n_in_use, n_evicting;
-	int64_t in_use_time; /* when it was last found out what is in use */
-	bool expired; /* with stale=fail: the session must have, and the caches were dropped */
-	bool any_unwatched; /* some directory has children that there was no room to watch */
-	uint64_t n_moves;   /* renames: paths from before are not to be relied on */
+	int64_t in_use_time;             /* when it was last found out what is in use */
+	struct fs_inode_queue unchecked; /* files: may they have got a child? */
+	size_t n_checking;               /* that are being asked for it */
+	bool expired;     /* with stale=fail: the session must have, and the caches were dropped */
+	bool any_starved; /* some directory that the kernel holds is starved */
+	uint64_t n_moves; /* renames: paths from before are not to be relied on */
 	TAILQ_HEAD(, fs_fill) fills; /* that run */
+	struct fs_fill *next_fill;   /* of fs_fill_run() */
 
 	TAILQ_HEAD(, fs_calm) calms; /* pages.c: who waits for readers */
 
 	/* notice.c */
-	int64_t notice_due;               /* when a notice has waited long enough for readers */
-	TAILQ_HEAD(, fs_notices) notices; /* directories that are owed something */
+	int64_t notice_due;                  /* when a notice has waited long enough for readers */
+	TAILQ_HEAD(, fs_notice) all_notices; /* in the order in which they are to be told */
 	size_t n_notices;
 	STAILQ_HEAD(, fs_eviction) evictions;
 	bool evicts_next;
@@ -129,6 +145,9 @@ bool fs_may_serve_stale(const struct fs *fs);
 
 /* May what is watched be told without asking? */
 bool fs_may_tell_known(const struct fs *fs);
+
+/* How many files are open? */
+size_t fs_count_files(const struct fs *fs);
 
 /* The longest value for a znode at `path` that exists, or that a create is to make. */
 uint64_t fs_max_data(const struct fs *fs, const char *path, bool create);

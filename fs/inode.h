@@ -90,7 +90,9 @@ struct fs_inode {
 	struct fs_refetch *refetch;  /* that runs, or NULL */
 	struct fs_children *loading; /* its names are being asked for, or NULL */
 	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */
-	bool listed;                 /* in fs->held */
+	bool unchecked;              /* in fs->unchecked; that holds a reference */
+	TAILQ_ENTRY(fs_inode) unchecked_link;
+	bool listed; /* in fs->held */
 	TAILQ_ENTRY(fs_inode) held_link;
 
 	/* What the kernel, and those who watch through it, were told last (notice.h). */
@@ -100,7 +102,8 @@ struct fs_inode {
 	/* Of a directory whose children are watched: the names last heard of, and those last told. */
 	struct fs_list *known_list, *told_list;
 	struct fs_names *gone;      /* names that have gone since the latter */
-	size_t n_unwatched;         /* children there was no room to watch */
+	size_t n_unwatched;         /* children that are not watched, as there was no room */
+	bool starved;               /* and more of them are to be as soon as there is */
 	struct fs_notice *notice;   /* more is to be told; or NULL */
 	struct fs_notices *notices; /* of a directory: what is to be told of it, or NULL */
 
@@ -119,7 +122,10 @@ struct fs_inode {
 
 	struct zk_acl *acl; /* as of acl_version; NULL: not known */
 	int32_t acl_version;
-	int64_t acls_wanted; /* when a child's ACL was last waited for (fs_clock_now()) */
+	/* Of a directory: when a child's ACL was last waited for (fs_clock_now()), and the position in
+	 * known_list up to which they were asked for ahead. */
+	int64_t acls_wanted;
+	size_t acls_asked;
 
 	LIST_HEAD(, fs_file) files; /* open on it, for reading and writing */
 

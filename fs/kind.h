@@ -13,6 +13,7 @@ enum fs_kind {
 	FS_KIND_DATA,        /* DIR/.data: the data of a directory's znode */
 	FS_KIND_CONTROL_DIR, /* /.zkfs */
 	FS_KIND_STATUS,      /* /.zkfs/status */
+	FS_KIND_METRICS,     /* /.zkfs/metrics */
 	FS_KIND_EPHEMERAL,   /* DIR/.ephemeral; special.h */
 	FS_KIND_LEASE,       /* DIR/.lease */
 	FS_KIND_CREATE,      /* DIR/.create */
@@ -33,4 +34,10 @@ enum fs_kind fs_kind_of(const struct zk_stat *stat, enum fs_data data, bool is_r
 static inline bool fs_kind_is_dir(enum fs_kind kind)
 {
 	return kind == FS_KIND_DIR || kind == FS_KIND_CONTROL_DIR;
+}
+
+/* Does it belong to zkfs, and stand for no znode? */
+static inline bool fs_kind_is_control(enum fs_kind kind)
+{
+	return kind >= FS_KIND_CONTROL_DIR;
 }

@@ -51,9 +51,16 @@ void fs_list_sort(struct fs_list *list)
 	qsort(list->names, list->n_names, sizeof(char *), compare);
 }
 
+size_t fs_list_find(const struct fs_list *list, const char *name)
+{
+	char **found = bsearch(&name, list->names, list->n_names, sizeof(char *), compare);
+
+	return found ? (size_t)(found - list->names) : list->n_names;
+}
+
 bool fs_list_has(const struct fs_list *list, const char *name)
 {
-	return bsearch(&name, list->names, list->n_names, sizeof(char *), compare) != NULL;
+	return fs_list_find(list, name) < list->n_names;
 }
 
 void fs_list_each_only_in(const struct fs_list *a, const struct fs_list *b,

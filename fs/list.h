@@ -18,6 +18,8 @@ struct fs_list *fs_list_new(char *const *names, size_t n_names);
 
 /* Brings the names in order (strcmp), which the next two need. Before it is shared. */
 void fs_list_sort(struct fs_list *list);
+/* The position of a name, or n_names. The list must be sorted. */
+size_t fs_list_find(const struct fs_list *list, const char *name);
 bool fs_list_has(const struct fs_list *list, const char *name);
 /* Calls `fn` for each name that is in `a` and not in `b`. */
 void fs_list_each_only_in(const struct fs_list *a, const struct fs_list *b,

@@ -187,13 +187,14 @@ static void lookup_control(struct fs *fs, fuse_req_t req, struct fs_inode *dir, 
 	bool in_control_dir = dir->kind == FS_KIND_CONTROL_DIR;
 	struct fs_inode *inode = fs_inode_by_name(&fs->inodes, dir, name);
 
-	if (in_control_dir && strcmp(name, FS_STATUS_NAME) != 0) {
+	enum fs_kind kind = in_control_dir ? fs_control_kind(name) : FS_KIND_CONTROL_DIR;
+
+	if (kind == FS_KIND_UNKNOWN) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
 	if (!inode)
-		inode = fs_inode_new(&fs->inodes, dir, name,
-			in_control_dir ? FS_KIND_STATUS : FS_KIND_CONTROL_DIR);
+		inode = fs_inode_new(&fs->inodes, dir, name, kind);
 	else
 		fs_inode_ref(inode);
 	if (!inode) {
@@ -257,8 +258,13 @@ void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct lookup *lookup;
 	int r;
 
-	if (!dir || lookup_special(fs, req, dir, name) || lookup_known(fs, req, dir, name))
+	if (!dir || lookup_special(fs, req, dir, name))
 		return;
+	if (lookup_known(fs, req, dir, name)) {
+		fs->counters.known[FS_QUESTION_LOOKUP]++;
+		return;
+	}
+	fs->counters.asked[FS_QUESTION_LOOKUP]++;
 	lookup = fs_request_new(fs, req, sizeof(*lookup), lookup_free);
 	if (!lookup)
 		return;
@@ -376,9 +382,11 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!inode->exists || inode->removed ||
 		(inode->linked && fs_entry_is_current(inode) && fs_may_tell_known(fs)) ||
 		fs_inode_take_grant(inode, fuse_req_ctx(req)->pid, FS_GRANT_ATTR)) {
+		fs->counters.known[FS_QUESTION_GETATTR]++;
 		reply_attr(fs, req, inode);
 		return;
 	}
+	fs->counters.asked[FS_QUESTION_GETATTR]++;
 	if (!inode->linked) {
 		fuse_reply_err(req, ESTALE);
 		return;

@@ -18,6 +18,9 @@
 #include "fs/notifier.h"
 #include "zk/client.h"
 
+/* A close and the next open come together mostly. Then others in the loop have their turn. */
+#define REQUESTS_PER_TURN 8
+
 enum { SOURCE_SIGNAL, SOURCE_CLIENT, SOURCE_SESSION, SOURCE_NOTIFIER, SOURCE_MOUNTS, N_SOURCES };
 
 static int add_events(struct fs_loop *loop, int fd, uint32_t events, uint32_t source)
@@ -123,11 +126,16 @@ static bool take_request(struct fs_loop *loop)
 	return r > 0;
 }
 
+static void take_requests(struct fs_loop *loop, int max)
+{
+	for (int i = 0; i < max && take_request(loop); i++)
+		;
+}
+
 void fs_loop_drain(struct fs_loop *loop)
 {
 	/* Who keeps asking must not keep us. */
-	for (int i = 0; i < 10000 && take_request(loop); i++)
-		;
+	take_requests(loop, 10000);
 }
 
 /* Milliseconds to wait, rounded up. */
@@ -156,7 +164,7 @@ bool fs_loop_turn(struct fs_loop *loop, int64_t deadline)
 			break;
 		case SOURCE_SESSION:
 			if (!loop->ended)
-				take_request(loop);
+				take_requests(loop, REQUESTS_PER_TURN);
 			break;
 		case SOURCE_NOTIFIER:
 			break; /* the caller looks after it */

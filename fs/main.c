@@ -17,6 +17,7 @@
 #include "fs/clock.h"
 #include "fs/creation.h"
 #include "fs/daemon.h"
+#include "fs/device.h"
 #include "fs/fill.h"
 #include "fs/fs.h"
 #include "fs/log.h"
@@ -149,6 +150,9 @@ static int mount(struct zkfs *zkfs)
 	if (fuse_session_mount(zkfs->fs.session, zkfs->options.mountpoint) < 0)
 		return -1; /* libfuse has said why */
 	zkfs->mounted = true;
+	r = fs_device_attach(zkfs->fs.session);
+	if (r < 0)
+		return fail(zkfs, strerror(-r));
 	fs_mount_id_of(zkfs->options.mountpoint, &zkfs->fs.mount_id);
 	r = fs_loop_add_session(&zkfs->loop, zkfs->fs.session);
 	if (r < 0)

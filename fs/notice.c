@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/children.h"
+#include "fs/clock.h"
 #include "fs/entry.h"
 #include "fs/file.h"
 #include "fs/fs.h"
@@ -16,9 +17,14 @@
 #include "fs/pages.h"
 #include "fs/watch.h"
 
+/* How long what was heard of later waits for a change that is not known yet. */
+#define HOLD_NS (100 * FS_MS)
+
 struct fs_notice {
-	TAILQ_ENTRY(fs_notice) link; /* of its queue */
+	TAILQ_ENTRY(fs_notice) link;     /* of its queue */
+	TAILQ_ENTRY(fs_notice) all_link; /* of fs->all_notices, in the same order */
 	struct fs_notices *queue;
+	int64_t since;          /* when it took its place (fs_clock_now()) */
 	struct fs_inode *inode; /* a reference; NULL: the names of the directory */
 	unsigned n_awaited;     /* answers that will tell what it is */
 	bool handed;            /* to the notifier */
@@ -32,7 +38,6 @@ struct fs_notices {
 	TAILQ_HEAD(fs_notice_list, fs_notice) list;
 	struct fs_notice *names; /* the one of the names, or NULL */
 	bool expects_names;      /* one of its n_awaited is the list */
-	TAILQ_ENTRY(fs_notices) link;
 };
 
 /* What an inode is told about is told in its directory; the root has none. */
@@ -52,9 +57,21 @@ static struct fs_notices *queue_of(struct fs *fs, struct fs_inode *dir)
 		return NULL;
 	queue->dir = fs_inode_ref(dir);
 	TAILQ_INIT(&queue->list);
-	TAILQ_INSERT_TAIL(&fs->notices, queue, link);
 	dir->notices = queue;
 	return queue;
+}
+
+static void append(struct fs *fs, struct fs_notice *notice)
+{
+	notice->since = fs_clock_now();
+	TAILQ_INSERT_TAIL(&notice->queue->list, notice, link);
+	TAILQ_INSERT_TAIL(&fs->all_notices, notice, all_link);
+}
+
+static void take_out(struct fs *fs, struct fs_notice *notice)
+{
+	TAILQ_REMOVE(&notice->queue->list, notice, link);
+	TAILQ_REMOVE(&fs->all_notices, notice, all_link);
 }
 
 static struct fs_notice *notice_new(struct fs *fs, struct fs_inode *dir, struct fs_inode *inode)
@@ -67,10 +84,13 @@ static struct fs_notice *notice_new(struct fs *fs, struct fs_inode *dir, struct 
 	notice->queue = queue;
 	notice->inode = inode ? fs_inode_ref(inode) : NULL;
 	/* What the names are about comes where they are. */
-	if (inode && queue->names && (!inode->told || !inode->linked))
+	if (inode && queue->names && (!inode->told || !inode->linked)) {
+		notice->since = queue->names->since;
 		TAILQ_INSERT_BEFORE(queue->names, notice, link);
-	else
-		TAILQ_INSERT_TAIL(&queue->list, notice, link);
+		TAILQ_INSERT_BEFORE(queue->names, notice, all_link);
+	} else {
+		append(fs, notice);
+	}
 	if (inode)
 		inode->notice = notice;
 	fs->n_notices++;
@@ -84,7 +104,6 @@ static void queue_free_if_empty(struct fs *fs, struct fs_notices *queue)
 	if (!TAILQ_EMPTY(&queue->list))
 		return;
 	dir->notices = NULL;
-	TAILQ_REMOVE(&fs->notices, queue, link);
 	free(queue);
 	fs_inode_unref(&fs->inodes, dir);
 }
@@ -93,7 +112,7 @@ static void notice_free(struct fs *fs, struct fs_notice *notice)
 {
 	struct fs_notices *queue = notice->queue;
 
-	TAILQ_REMOVE(&queue->list, notice, link);
+	take_out(fs, notice);
 	if (queue->names == notice)
 		queue->names = NULL;
 	if (notice->inode)
@@ -337,24 +356,6 @@ static bool is_calm(struct fs *fs, const struct fs_inode *inode)
 	return until == 0;
 }
 
-/* May it be told now, without waiting for anybody who waits for us? */
-static bool is_ready(struct fs *fs, const struct fs_notice *notice)
-{
-	const struct fs_inode *dir = notice->queue->dir, *inode = notice->inode;
-
-	if (notice->n_awaited > 0 || dir->n_requests > 0)
-		return false;
-	if (dir->parent && dir->linked && !dir->told)
-		return false; /* the directory's own making comes first */
-	if (!inode)
-		return true;
-	if (inode->n_requests > 0 || is_committing(inode))
-		return false;
-	if (!is_calm(fs, inode))
-		return false;
-	return inode->linked || !inode->notices; /* what was in it goes before it */
-}
-
 static enum fs_event event_of(const struct fs_notice *notice)
 {
 	const struct fs_inode *inode = notice->inode;
@@ -371,6 +372,44 @@ static enum fs_event event_of(const struct fs_notice *notice)
 	if (!is_told(inode))
 		return FS_EVENT_MODIFY;
 	return notice->closed_late ? FS_EVENT_CLOSE_WRITE : FS_EVENT_NONE;
+}
+
+enum turn {
+	TURN_NOW,
+	TURN_SOON,    /* what was heard of later comes later */
+	TURN_PUT_OFF, /* nobody knows until when: the rest goes on */
+};
+
+/* It waits for an answer, or for readers; the others not too long for it. */
+static enum turn hold_back(struct fs *fs, const struct fs_notice *notice)
+{
+	int64_t until = notice->since + HOLD_NS;
+
+	if (fs_clock_now() >= until)
+		return TURN_PUT_OFF;
+	if (until < fs->notice_due)
+		fs->notice_due = until;
+	return TURN_SOON;
+}
+
+/* May it be told now, without waiting for anybody who waits for us? */
+static enum turn turn_of(struct fs *fs, const struct fs_notice *notice)
+{
+	const struct fs_inode *dir = notice->queue->dir, *inode = notice->inode;
+
+	if (TAILQ_FIRST(&notice->queue->list) != notice || dir->n_requests > 0)
+		return TURN_PUT_OFF;
+	if (dir->parent && dir->linked && !dir->told)
+		return TURN_PUT_OFF; /* the directory's own making comes first */
+	if (inode && (inode->n_requests > 0 || is_committing(inode)))
+		return TURN_PUT_OFF;
+	if (inode && !inode->linked && inode->notices)
+		return TURN_PUT_OFF; /* what was in it goes before it */
+	if (notice->n_awaited > 0 && !(inode && event_of(notice) != FS_EVENT_NONE))
+		return hold_back(fs, notice);
+	if (inode && !is_calm(fs, inode))
+		return hold_back(fs, notice);
+	return TURN_NOW;
 }
 
 /* Hands it to the notifier; false: there was nothing to tell, and it is gone. */
@@ -393,6 +432,9 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 		notice_free(fs, notice);
 		return false;
 	}
+	if (event == FS_EVENT_MODIFY && inode->stat.version > inode->told_version)
+		fs->counters.coalesced_events +=
+			(uint64_t)(inode->stat.version - inode->told_version - 1);
 	if (inode->linked && inode->exists)
 		fs_notice_local(inode);
 	else
@@ -411,31 +453,23 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	notice->again = false;
 	notice->invalidate = false;
 	notice->closed_late = false;
-	fs->counters.events += event != FS_EVENT_NONE;
+	fs->counters.events[event]++;
 	fs_notifier_start(fs->notifier, job);
 	return true;
 }
 
 static bool tell_first(struct fs *fs)
 {
-	struct fs_notices *queue, *next;
+	struct fs_notice *notice, *next;
 
-	for (queue = TAILQ_FIRST(&fs->notices); queue; queue = next) {
-		struct fs_notice *notice;
+	for (notice = TAILQ_FIRST(&fs->all_notices); notice; notice = next) {
+		enum turn turn = turn_of(fs, notice);
 
-		next = TAILQ_NEXT(queue, link);
-		while ((notice = TAILQ_FIRST(&queue->list)) && is_ready(fs, notice)) {
-			bool is_last = !TAILQ_NEXT(notice, link);
-
-			if (tell(fs, notice)) {
-				/* The others have their turn first. */
-				TAILQ_REMOVE(&fs->notices, queue, link);
-				TAILQ_INSERT_TAIL(&fs->notices, queue, link);
-				return true;
-			}
-			if (is_last)
-				break; /* the queue went with it */
-		}
+		next = TAILQ_NEXT(notice, all_link);
+		if (turn == TURN_SOON)
+			return false;
+		if (turn == TURN_NOW && tell(fs, notice))
+			return true;
 	}
 	return false;
 }
@@ -481,14 +515,12 @@ void fs_notice_done(struct fs *fs, struct fs_job *job)
 	if (!notice) {
 		fs_watch_evicted(fs, job->inode);
 	} else {
-		struct fs_notices *queue = notice->queue;
-
 		if (job->inval_node)
 			fs_pages_turned(job->inode);
 		notice->handed = false;
 		if (notice->again || notice->invalidate || notice->n_awaited > 0) {
-			TAILQ_REMOVE(&queue->list, notice, link);
-			TAILQ_INSERT_TAIL(&queue->list, notice, link);
+			take_out(fs, notice);
+			append(fs, notice);
 		} else {
 			notice_free(fs, notice);
 		}
@@ -498,22 +530,13 @@ void fs_notice_done(struct fs *fs, struct fs_job *job)
 
 void fs_notices_free(struct fs *fs)
 {
-	struct fs_notices *queue;
 	struct fs_eviction *eviction;
 
 	if (fs->job)
 		job_free(fs, fs->job);
 	fs->job = NULL;
-	while ((queue = TAILQ_FIRST(&fs->notices))) {
-		bool is_last = false;
-
-		while (!is_last) {
-			struct fs_notice *notice = TAILQ_FIRST(&queue->list);
-
-			is_last = !TAILQ_NEXT(notice, link);
-			notice_free(fs, notice);
-		}
-	}
+	while (!TAILQ_EMPTY(&fs->all_notices))
+		notice_free(fs, TAILQ_FIRST(&fs->all_notices));
 	while ((eviction = STAILQ_FIRST(&fs->evictions))) {
 		STAILQ_REMOVE_HEAD(&fs->evictions, link);
 		fs_inode_unref(&fs->inodes, eviction->inode);

@@ -12,14 +12,15 @@ struct fs_job;
  * What the kernel, and those who watch through it, are still to be told.
  *
  * Each inode carries what was told of it last (that it is there, and which state of its data). When
- * what is known differs from that the inode is owed a notice. Notices are queued by directory, in the
- * order in which their changes were heard of; one whose change is not known yet, because ZooKeeper
- * is being asked, holds those behind it back. What is told is decided when a notice's turn has come:
- * changes that follow each other faster come as one, and the last state is always told.
+ * what is known differs from that the inode is owed a notice. Notices are told in the order in which
+ * their changes were heard of; one whose change is not known yet, because ZooKeeper is being asked,
+ * holds those behind it back for a moment. What is told is decided when a notice's turn has come: changes that
+ * follow each other faster come as one, and the last state is always told.
  *
  * Telling is the notifier's job (notifier.h), one at a time. A directory in which a request of the
- * kernel is outstanding is passed over until that is answered: the kernel holds its lock meanwhile,
- * and the notifier would wait for it with everything else behind it.
+ * kernel is outstanding is put off until that is answered, and the others go on: the kernel holds its
+ * lock meanwhile, and the notifier would wait for it with everything else behind it. So notices are
+ * queued by directory too, and only the first of a directory may be told.
  *
  * What is changed through this mount the kernel tells by itself: fs_notice_local().
  */

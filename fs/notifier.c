@@ -106,6 +106,7 @@ static int make_event(int root, const struct fs_job *job)
 {
 	switch (job->event) {
 	case FS_EVENT_NONE:
+	case FS_N_EVENTS:
 		return 0;
 	case FS_EVENT_CREATE:
 		return create(root, job);

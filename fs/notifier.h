@@ -33,6 +33,7 @@ enum fs_event {
 	FS_EVENT_CLOSE_WRITE, /* of what was written before */
 	FS_EVENT_UNLINK,
 	FS_EVENT_RMDIR,
+	FS_N_EVENTS,
 };
 
 /* What is told at one time; made by the loop, and the thread's while it is handed over. */

@@ -258,10 +258,10 @@ static void start_sync(struct open *open)
 		fs_request_fail(&open->base, r);
 }
 
-static void open_status(
+static void open_control(
 	struct fs *fs, fuse_req_t req, struct fs_inode *inode, struct fuse_file_info *fi)
 {
-	struct zk_blob *text = fs_control_status(fs);
+	struct zk_blob *text = fs_control_text(fs, inode->kind);
 	struct fs_file *file = text ? fs_file_new(fs, inode, O_RDONLY | O_DIRECT, 0) : NULL;
 
 	if (!file) {
@@ -282,7 +282,7 @@ static int check_open(const struct fs *fs, const struct fs_inode *inode, int fla
 {
 	if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
 		return 0;
-	if (inode->kind == FS_KIND_STATUS)
+	if (fs_kind_is_control(inode->kind))
 		return -EACCES;
 	return fs_entry_check_writable(fs);
 }
@@ -304,8 +304,8 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, -r);
 		return;
 	}
-	if (inode->kind == FS_KIND_STATUS) {
-		open_status(fs, req, inode, fi);
+	if (fs_kind_is_control(inode->kind)) {
+		open_control(fs, req, inode, fi);
 		return;
 	}
 	open = fs_request_new(fs, req, sizeof(*open), open_free);
@@ -319,6 +319,8 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		((fs_entry_is_current(inode) && !inode->unreadable && fs_may_tell_known(fs)) ||
 			fs_inode_take_grant(inode, open->base.tid, FS_GRANT_OPEN)) &&
 		(inode->has_data || inode->unreadable || is_replace(open));
+	fs->counters.known[FS_QUESTION_OPEN] += fresh;
+	fs->counters.asked[FS_QUESTION_OPEN] += !fresh;
 	if (fresh)
 		take_cached(open);
 	if (!inode->exists)

@@ -35,7 +35,7 @@ struct fs_options {
 	mode_t dir_mode;
 	size_t max_data;   /* 0: what the servers' default takes */
 	unsigned max_read; /* longest READ; 0: the kernel decides */
-	int watches;       /* budget; counted from the day that watches are set */
+	int watches;       /* budget, on the server */
 	bool events;
 	enum fs_log_level log_level;
 	struct fuse_args fuse_args; /* what libfuse is to see */

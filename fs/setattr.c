@@ -213,7 +213,7 @@ static int check(struct fs *fs, const struct fs_inode *inode, int to_set)
 {
 	bool explicit_times = (to_set & SET_TIMES) && !(to_set & SET_NOW);
 
-	if (inode->kind == FS_KIND_CONTROL_DIR || inode->kind == FS_KIND_STATUS)
+	if (fs_kind_is_control(inode->kind))
 		return -EPERM;
 	if (fs->options->strict && ((to_set & SET_OWNER_OR_MODE) || explicit_times))
 		return -EPERM;

@@ -30,6 +30,9 @@
 #define LOW_WATER 768
 #define EVICTIONS_MAX 64
 
+/* Files asked for their first child at the same time: who lists a directory is not to wait for it. */
+#define CHECKS_MAX 64
+
 /* How soon what was in use is asked for again. */
 #define IN_USE_NS (5000 * FS_MS)
 
@@ -95,6 +98,47 @@ static void release(struct fs *fs, struct fs_inode *inode)
 	fs_inode_unref(&fs->inodes, inode);
 }
 
+static void start_checks(struct fs *fs)
+{
+	struct fs_inode *inode;
+
+	while (fs->n_checking < CHECKS_MAX && (inode = TAILQ_FIRST(&fs->unchecked))) {
+		TAILQ_REMOVE(&fs->unchecked, inode, unchecked_link);
+		inode->unchecked = false;
+		if (needs_children(inode) && fs_children_load(fs, inode, NULL) == 0)
+			fs->n_checking++;
+		fs_inode_unref(&fs->inodes, inode);
+	}
+}
+
+void fs_watch_checked(struct fs *fs)
+{
+	fs->n_checking--;
+	start_checks(fs);
+}
+
+static void check(struct fs *fs, struct fs_inode *file)
+{
+	if (file->unchecked)
+		return;
+	file->unchecked = true;
+	fs_inode_ref(file);
+	TAILQ_INSERT_TAIL(&fs->unchecked, file, unchecked_link);
+	start_checks(fs);
+}
+
+static void load_children(struct fs *fs, struct fs_inode *inode)
+{
+	if (!needs_children(inode))
+		return;
+	if (inode->kind == FS_KIND_FILE) {
+		check(fs, inode);
+		return;
+	}
+	fs_notice_expect_children(fs, inode);
+	fs_children_load(fs, inode, NULL);
+}
+
 void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
 {
 	if (!fetch->watch)
@@ -108,8 +152,8 @@ void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch
 		fs_inode_ref(inode);
 		fetch->wants = false;
 	}
-	if (inode->kind == FS_KIND_FILE && needs_children(inode))
-		fs_children_load(fs, inode, NULL);
+	if (inode->kind == FS_KIND_FILE)
+		load_children(fs, inode);
 }
 
 bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode)
@@ -124,15 +168,6 @@ bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode)
 	inode->children_watched = path && zk_watch_want(fs->zk, path, ZK_WATCH_CHILDREN) == 0;
 	free(path);
 	return inode->children_watched;
-}
-
-static void load_children(struct fs *fs, struct fs_inode *dir)
-{
-	if (!needs_children(dir))
-		return;
-	if (dir->kind == FS_KIND_DIR)
-		fs_notice_expect_children(fs, dir);
-	fs_children_load(fs, dir, NULL);
 }
 
 void fs_watch_held(struct fs *fs, struct fs_inode *inode)
@@ -425,18 +460,29 @@ void fs_watch_moved(struct fs *fs, struct fs_inode *inode)
 
 /* The budget */
 
-/* Which share of the budget is used, of 1,024. */
-static size_t used(struct fs *fs)
+/* Which share of the budget are `n` watches, of 1,024? */
+static size_t share_of(const struct zk_watch_info *info, size_t n)
 {
-	struct zk_watch_info info;
-
-	zk_watch_get_info(fs->zk, &info);
-	return info.max ? info.n_wanted * 1024 / info.max : 1024;
+	return info->max ? n * 1024 / info->max : 1024;
 }
 
 bool fs_watch_has_room(struct fs *fs)
 {
-	return used(fs) < HIGH_WATER + 32;
+	struct zk_watch_info info;
+
+	zk_watch_get_info(fs->zk, &info);
+	return share_of(&info, info.n_wanted + info.n_leaving) < HIGH_WATER + 32;
+}
+
+bool fs_watch_makes_room(const struct fs *fs)
+{
+	return fs->n_in_use < fs->n_held;
+}
+
+void fs_watch_starved(struct fs *fs, struct fs_inode *dir)
+{
+	dir->starved = true;
+	fs->any_starved = true;
 }
 
 /* All that the kernel holds is in use: some of it may not be any more by the next time. */
@@ -493,21 +539,24 @@ static void use_room(struct fs *fs)
 
 	TAILQ_FOREACH_REVERSE(inode, &fs->held, fs_inode_queue, held_link)
 	{
-		if (inode->n_unwatched == 0 || inode->fill)
+		if (!inode->starved || inode->fill)
 			continue;
-		inode->n_unwatched = 0;
+		inode->starved = false;
 		fs_fill_start(fs, inode);
 		return;
 	}
-	fs->any_unwatched = false;
+	fs->any_starved = false;
 }
 
 void fs_watch_make_room(struct fs *fs)
 {
-	size_t share = used(fs);
+	struct zk_watch_info info;
+	size_t share;
 
+	zk_watch_get_info(fs->zk, &info);
+	share = share_of(&info, info.n_wanted);
 	if (share >= HIGH_WATER || fs->inodes.n_inodes > 2 * (size_t)fs->options->watches + 4096)
 		evict(fs);
-	else if (share < LOW_WATER && fs->any_unwatched)
+	else if (share < LOW_WATER && fs->any_starved)
 		use_room(fs);
 }

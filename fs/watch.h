@@ -42,8 +42,11 @@ void fs_watch_forgotten(struct fs *fs, struct fs_inode *inode);
 /* Does the kernel hold it? It always holds the root. */
 bool fs_watch_is_held(const struct fs_inode *inode);
 
-/* Is there room for another watch? */
+/* Is there room for another child of a directory? If not, will there be soon? */
 bool fs_watch_has_room(struct fs *fs);
+bool fs_watch_makes_room(const struct fs *fs);
+/* There was not: it is filled again when there is. */
+void fs_watch_starved(struct fs *fs, struct fs_inode *dir);
 
 /* May its children be asked for with a watch? True, and the inode wants one from now on. */
 bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode);
@@ -54,6 +57,8 @@ bool fs_watch_matters(const struct fs_inode *inode);
 /* Asks for an inode that matters, as its watch has fired or was lost. */
 void fs_watch_renew(struct fs *fs, struct fs_inode *inode);
 
+/* A file was asked whether it has children; how that went, the next line tells. */
+void fs_watch_checked(struct fs *fs);
 /* Its children could not be asked for. */
 void fs_watch_retry(struct fs *fs, struct fs_inode *inode);
 

@@ -143,6 +143,7 @@ void zk_client_dispatch(struct zk_client *client)
 		take_event(client, &events[i]);
 	resolve(client);
 	zk_connection_repair(client);
+	zk_watches_remove(client);
 	zk_ops_flush(client);
 	zk_ops_expire(client);
 	zk_connection_refresh(client);
@@ -171,6 +172,7 @@ static int client_init(struct zk_client *client, const struct zk_client_options 
 	client->now = zk_now_ms();
 	client->outage_at = client->now;
 	zk_ops_init(client);
+	zk_watches_init(client);
 	client->timer_fd = client->wake_fd = -1;
 	client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (client->epoll_fd < 0)
@@ -249,10 +251,11 @@ void zk_client_get_info(const struct zk_client *client, struct zk_client_info *i
 		.last_zxid = client->last_zxid,
 		.in_flight = client->counts[ZK_PLACE_SENT],
 		.waiting = client->counts[ZK_PLACE_WAITING],
-		.requests = client->requests,
 		.reconnects = client->reconnects,
 		.expiries = client->expiries,
 	};
+	for (int i = 0; i < ZK_N_REQUESTS; i++)
+		info->requests += client->requests[i];
 	if (client->outage_at)
 		info->outage_ms = (uint64_t)(zk_now_ms() - client->outage_at);
 	info->expired =
@@ -260,6 +263,29 @@ void zk_client_get_info(const struct zk_client *client, struct zk_client_info *i
 	if (client->state == ZK_CONNECTED)
 		snprintf(info->server, sizeof(info->server), "%s",
 			zoo_get_current_server(client->zh));
+}
+
+size_t zk_client_count_requests(
+	const struct zk_client *client, struct zk_client_count counts[ZK_CLIENT_COUNTS_MAX])
+{
+	static const char *const names[ZK_N_REQUESTS] = {
+		[ZK_REQUEST_GET] = "get",
+		[ZK_REQUEST_EXISTS] = "exists",
+		[ZK_REQUEST_CHILDREN] = "children",
+		[ZK_REQUEST_ACL_GET] = "get_acl",
+		[ZK_REQUEST_SYNC] = "sync",
+		[ZK_REQUEST_UNWATCH] = "remove_watches",
+		[ZK_REQUEST_CREATE] = "create",
+		[ZK_REQUEST_SET] = "set",
+		[ZK_REQUEST_DELETE] = "delete",
+		[ZK_REQUEST_ACL_SET] = "set_acl",
+		[ZK_REQUEST_MULTI] = "multi",
+	};
+
+	_Static_assert(ZK_N_REQUESTS <= ZK_CLIENT_COUNTS_MAX, "there is room for all types");
+	for (int i = 0; i < ZK_N_REQUESTS; i++)
+		counts[i] = (struct zk_client_count){ names[i], client->requests[i] };
+	return ZK_N_REQUESTS;
 }
 
 static size_t room_for_data(const struct zk_client *client, const struct zk_request *request)

@@ -70,6 +70,15 @@ void zk_client_dispatch(struct zk_client *client);
 bool zk_client_connected(const struct zk_client *client);
 void zk_client_get_info(const struct zk_client *client, struct zk_client_info *info);
 
+/* Requests sent since the start, by type; returns how many types there are. */
+#define ZK_CLIENT_COUNTS_MAX 16
+struct zk_client_count {
+	const char *type; /* static */
+	uint64_t n;
+};
+size_t zk_client_count_requests(
+	const struct zk_client *client, struct zk_client_count counts[ZK_CLIENT_COUNTS_MAX]);
+
 /* The longest value that one set of `path`, or one create with an ACL of `acl_size` wire bytes
  * (zk_acl_wire_size), can carry within packet_max. */
 size_t zk_client_set_max(const struct zk_client *client, const char *path);

@@ -124,8 +124,8 @@ struct zk_client {
 	struct zk_op_list deadlines[2]; /* in that order; [1]: those with ZK_OP_SINCE_OUTAGE */
 	struct zk_op *last_requeued;    /* a hint where the next one belongs */
 	uint64_t n_ops;
-	uint64_t requests;
-	int64_t hold_until; /* the server asked for mercy: send nothing before */
+	uint64_t requests[ZK_N_REQUESTS]; /* sent */
+	int64_t hold_until;               /* the server asked for mercy: send nothing before */
 
 	/* sequence.c */
 	LIST_HEAD(, zk_sequence) sequences; /* that run */
@@ -133,7 +133,9 @@ struct zk_client {
 	/* watch.c */
 	struct zk_watch *watches; /* by path */
 	const struct zk_watcher *watcher;
+	TAILQ_HEAD(, zk_watch) leaving; /* armed, but not wanted */
 	size_t n_wanted, n_armed;
+	size_t n_leaving, n_removing; /* not asked to be removed yet; asked, and not answered */
 	size_t wanted_bytes;
 	uint64_t n_fired;
 };
@@ -192,8 +194,8 @@ void zk_op_fail_later(struct zk_op *op, int r);
 int zk_send_request(struct zk_op *op);
 void zk_send_free_results(struct zk_op *op);
 
-/* op.c: takes watches from the server. Nothing can be done about a failure. */
-void zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk_reply_fn fn);
+/* op.c: takes watches from the server; `fn` gets the client. Nothing can be done about a failure. */
+int zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk_reply_fn fn);
 /* op.c: the same as zk_create_ttl, but that a lost answer is -ENOTCONN: for sequence.c. */
 int zk_op_create_sequential(struct zk_client *c, const char *path, struct zk_blob *data,
 	const struct zk_acl *acl, enum zk_create_mode mode, int64_t ttl_ms, unsigned flags,
@@ -210,8 +212,12 @@ void zk_send_forget_watches(struct zk_client *client, const char *path, unsigned
 bool zk_watch_armed(struct zk_client *client, const char *path, unsigned kind);
 /* `event`: one of the library's. */
 void zk_watch_fired(struct zk_client *client, const char *path, int event);
+/* Takes those that are leaving from the server; without a connection only from those that the next
+ * one will get. */
+void zk_watches_remove(struct zk_client *client);
 /* The connection is lost: keeps as many as the next one can set again. */
 void zk_watches_fit(struct zk_client *client);
+void zk_watches_init(struct zk_client *client);
 void zk_watches_lost(struct zk_client *client);
 void zk_watches_connected(struct zk_client *client);
 void zk_watches_done(struct zk_client *client);

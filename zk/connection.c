@@ -41,9 +41,10 @@ static void connection_lost(struct zk_client *client)
 		client->state = ZK_CONNECTING;
 		client->outage_at = zk_now_ms();
 	}
-	if (client->associated)
+	if (client->associated) {
+		client->associated = false;
 		zk_watches_fit(client);
-	client->associated = false;
+	}
 	client->barrier_sent = false;
 	zk_client_wake(client);
 }

@@ -155,7 +155,7 @@ static void op_send(struct zk_op *op)
 	if (op->tries == 0)
 		op->zxid_before = client->last_zxid;
 	op_move(op, ZK_PLACE_SENT);
-	client->requests++;
+	client->requests[op->request.type]++;
 	if (op->unsure) {
 		code = zk_settle_look(op);
 	} else {
@@ -410,13 +410,13 @@ int zk_sync(struct zk_client *c, const char *path, unsigned flags, zk_reply_fn f
 	return start_read(c, ZK_REQUEST_SYNC, path, flags, fn, userdata, opp);
 }
 
-void zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk_reply_fn fn)
+int zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk_reply_fn fn)
 {
 	struct zk_request request;
 	int r = zk_request_init(&request, ZK_REQUEST_UNWATCH, path);
 
 	request.watches = kinds;
-	start_request(client, &request, r, 0, fn, NULL, NULL);
+	return start_request(client, &request, r, 0, fn, client, NULL);
 }
 
 int zk_create_ttl(struct zk_client *c, const char *path, struct zk_blob *data,

@@ -144,8 +144,9 @@ size_t zk_request_body_size(const struct zk_request *request)
 		return path_size + 4;
 	case ZK_REQUEST_ACL_SET:
 		return path_size + zk_acl_wire_size(request->acl) + 4;
-	case ZK_REQUEST_MULTI:
-		break; /* multi.c */
+	case ZK_REQUEST_MULTI: /* multi.c */
+	case ZK_N_REQUESTS:
+		break;
 	}
 	return 0;
 }

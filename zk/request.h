@@ -21,6 +21,7 @@ enum zk_request_type {
 	ZK_REQUEST_DELETE,
 	ZK_REQUEST_ACL_SET,
 	ZK_REQUEST_MULTI,
+	ZK_N_REQUESTS,
 };
 
 struct zk_request {

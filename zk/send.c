@@ -376,6 +376,8 @@ int zk_send_request(struct zk_op *op)
 		return send_acl_set(zh, op);
 	case ZK_REQUEST_MULTI:
 		return send_multi(zh, op);
+	case ZK_N_REQUESTS:
+		break;
 	}
 	return ZBADARGUMENTS;
 }

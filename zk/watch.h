@@ -13,8 +13,8 @@
  * read that finds out what has changed sets it again.
  *
  * What is watched must be wanted, before the read and until it is dropped: by counting, so that
- * several may want the same. A watch that nobody wants is removed from the server. How many can be
- * wanted is bounded.
+ * several may want the same. A watch that nobody wants is removed from the server, a few at a time. How
+ * many the server has is bounded.
  *
  * A lost connection loses no watch: the next server is told what was last seen, and fires those
  * whose znode has changed since. The library does so in one packet, and if that were longer than the
@@ -44,6 +44,7 @@ struct zk_watcher {
 
 struct zk_watch_info {
 	size_t n_wanted, n_armed; /* watches */
+	size_t n_leaving;         /* that nobody wants, but the server still has */
 	size_t max;
 	size_t n_bytes; /* of paths, as the server counts them */
 	uint64_t n_fired;

@@ -2,9 +2,10 @@
 
 /*
  * The same work as client.c's, done on files as any program would: N times open, read or write,
- * close, one file after the other (rewrite: the same one every time). Prints the seconds it took.
+ * close, or stat, one file after the other (rewrite: the same one every time). Prints the seconds
+ * it took.
  *
- * usage: files read|write|rewrite DIR N SIZE
+ * usage: files read|stat|write|rewrite DIR N SIZE
  */
 
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +43,13 @@ static void read_file(const char *path, char *data, size_t size)
 	check(close(fd) == 0, "close", path);
 }
 
+static void stat_file(const char *path, char *data, size_t size)
+{
+	struct stat st;
+
+	check(stat(path, &st) == 0 && st.st_size == (off_t)size, "stat", path);
+}
+
 static void write_file(const char *path, char *data, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_TRUNC);
@@ -53,12 +62,13 @@ static void write_file(const char *path, char *data, size_t size)
 int main(int argc, char **argv)
 {
 	if (argc != 5) {
-		fprintf(stderr, "usage: files read|write|rewrite DIR N SIZE\n");
+		fprintf(stderr, "usage: files read|stat|write|rewrite DIR N SIZE\n");
 		return 64;
 	}
 
-	void (*job)(const char *, char *, size_t) =
-		strcmp(argv[1], "read") == 0 ? read_file : write_file;
+	void (*job)(const char *, char *, size_t) = strcmp(argv[1], "read") == 0   ? read_file
+						    : strcmp(argv[1], "stat") == 0 ? stat_file
+										   : write_file;
 	bool same = strcmp(argv[1], "rewrite") == 0;
 	const char *dir = argv[2];
 	int n = atoi(argv[3]);

@@ -211,11 +211,23 @@ def own_server(place):
 
 
 @pytest.fixture
-def proxy(server):
+def proxy_to():
+    """Makes ways to servers that the test may cut."""
+    made = []
+
+    def make(server):
+        made.append(Proxy(server.port))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture
+def proxy(server, proxy_to):
     """A way to the session's server that the test may cut."""
-    proxy = Proxy(server.port)
-    yield proxy
-    proxy.close()
+    return proxy_to(server)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from support import proxy as zk
 from support.files import exists, fails_with, read, renameat2, write, RENAME_EXCHANGE
 from support.mount import mounts_at
 from support.tree import Tree, connect, disconnect, expire
-from support.waiting import SCALE, run, sh, wait_equal, wait_for
+from support.waiting import SCALE, run, sh, wait_equal, wait_for, waits
 
 
 class Timed:
@@ -246,18 +246,6 @@ def test_a_signal_ends_a_wait_also_after_a_harmless_one(waiting):
     waiting.send_signal(signal.SIGURG)
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(5 * SCALE) == 17
-
-
-def waits(pid):
-    """Whether the process waits for an answer of a FUSE daemon."""
-    try:
-        with open(f"/proc/{pid}/wchan", encoding="ascii") as wchan:
-            channel = wchan.read()
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            state = stat.read().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return "fuse" in channel or "request_wait" in channel or (channel == "0" and state in "SD")
 
 
 def test_ctrl_c_ends_a_write_at_once(own_server, lone, spawn):

@@ -88,6 +88,7 @@ void answer_take(void *userdata, int r, const struct zk_reply *reply)
 	answer->stat = reply->stat;
 	answer->data = zk_blob_ref(reply->data);
 	answer->failed_op = reply->failed_op;
+	answer->watched = reply->watched;
 	answer->n_names = reply->names.n_names;
 	for (size_t i = 0; i < reply->names.n_names && i < 16; i++)
 		snprintf(answer->names[i], sizeof(answer->names[i]), "%s", reply->names.names[i]);

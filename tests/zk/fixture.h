@@ -31,6 +31,7 @@ struct answer {
 	char acl[512];
 	char names[16][64];
 	size_t n_names;
+	bool watched;
 	int failed_op;
 };
 

@@ -11,6 +11,8 @@ class Tree:
     """
     Paths are relative to the subtree: "/" is its top.
 
+    Reads go on when their connection breaks: a test may have stopped the server.
+
     A mount serves what it holds until it is told of a change, which takes a moment. The mounts in
     `readers` have been told when a change that is made here returns; `client` makes them without.
     """
@@ -48,13 +50,13 @@ class Tree:
         self.changed()
 
     def get(self, path):
-        return self.client.get(self.path(path))[0]
+        return self.client.retry(self.client.get, self.path(path))[0]
 
     def get_both(self, path):
         """(data, stat), read together; (None, None) when there is no such znode."""
         if not self.exists(path):
             return None, None
-        return self.client.get(self.path(path))
+        return self.client.retry(self.client.get, self.path(path))
 
     def set(self, path, data):
         stat = self.client.set(self.path(path), data)
@@ -62,7 +64,7 @@ class Tree:
         return stat
 
     def stat(self, path):
-        return self.client.exists(self.path(path))
+        return self.client.retry(self.client.exists, self.path(path))
 
     def version(self, path):
         return self.stat(path).version
@@ -70,7 +72,7 @@ class Tree:
     exists = stat
 
     def children(self, path="/"):
-        return sorted(self.client.get_children(self.path(path)))
+        return sorted(self.client.retry(self.client.get_children, self.path(path)))
 
     def delete(self, path):
         self.client.delete(self.path(path))

@@ -75,3 +75,15 @@ def free_port(host="127.0.0.1"):
             except OSError:
                 continue
             return port
+
+
+def waits(pid):
+    """Whether the process waits for an answer of a FUSE daemon."""
+    try:
+        with open(f"/proc/{pid}/wchan", encoding="ascii") as wchan:
+            channel = wchan.read()
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            state = stat.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return "fuse" in channel or "request_wait" in channel or (channel == "0" and state in "SD")
