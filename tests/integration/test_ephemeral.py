@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from support.files import exists, fails_with, read
+from support.server import Server
 from support.waiting import SCALE, sh, wait_equal, wait_for
 
 
@@ -99,6 +100,15 @@ def test_special_files_are_in_no_listing(tree, mnt, services):
     for name in ".ephemeral", ".lease", ".create":
         assert exists(services / name) and exists(mnt / name)
     assert not exists(services / ".lock")
+
+
+def test_special_files_are_in_no_listing_while_they_are_open(tree, services):
+    with open(services / ".lease", "wb", buffering=0) as lease:
+        assert os.listdir(services) == []
+        lease.write(b"a")
+        os.remove(services / "a")
+        os.rmdir(services)
+    assert not tree.exists("/services")
 
 
 def test_a_new_name_is_seen_at_once(tree, services):
@@ -384,6 +394,19 @@ def test_a_sequential_znode_has_the_acl_of_all_others(tree, services):
     assert len(acls) == 3 and acls[0] == acls[1] == acls[2]
 
 
+@pytest.mark.parametrize("acl", ["creator", "read"])
+def test_with_credentials_too(tree, mounts, place, acl):
+    (place / "auth").write_text("digest alice:secret\n")
+    (place / "auth").chmod(0o600)
+    mnt = mounts(f"acl={acl}", f"auth_file={place}/auth")
+    put(mnt / ".create", b"-s job- x")
+    put(mnt / ".create", b"plain x")
+    job, plain = tree.children()
+    acls = [os.getxattr(mnt / name, "user.zk.acl") for name in (job, plain)]
+    assert acls[0] == acls[1]
+    assert read(mnt / job) == b"x"
+
+
 def test_a_container_is_a_directory_that_the_server_reaps(tree, mnt, services):
     put(services / ".create", b"-c box")
     assert (services / "box").is_dir()
@@ -396,6 +419,26 @@ def test_ttl_znodes_need_servers_that_have_them(tree, mnt, services):
         put(services / ".create", b"-t 5000 a x")
     assert not tree.exists("/services/a")
     assert "extendedTypesEnabled" in (mnt / ".zkfs" / "status").read_text()
+
+
+@pytest.fixture
+def extended_server(place):
+    server = Server(place / "server", quorum=["extendedTypesEnabled=true"])
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def test_ttl_znodes_where_the_servers_have_them(extended_server, mounts):
+    mnt = mounts(hosts=extended_server.hosts)
+    put(mnt / ".create", b"-t 600000 a x")
+    put(mnt / ".create", b"-t 600000 -s n- x")
+    a, n = sorted(name for name in os.listdir(mnt) if name != "zookeeper")
+    assert (a, n) == ("a", "n-0000000001") and read(mnt / n) == b"x"
+    with fails_with(errno.EINVAL):
+        put(mnt / ".create", b"-t 1099511627776 b x")
 
 
 def test_the_special_files_cannot_be_removed_or_made(tree, services):

@@ -5,6 +5,7 @@ the end the tree is exactly what was acknowledged.
 
 import errno
 import os
+import subprocess
 import threading
 import time
 
@@ -13,7 +14,7 @@ import pytest
 from support import proxy as zk
 from support.files import exists, fails_with, read, write
 from support.tree import Tree, connect, disconnect, expire
-from support.waiting import SCALE, wait_equal, wait_for
+from support.waiting import SCALE, wait_equal, wait_for, waits
 
 CREATES = (zk.CREATE2, zk.CREATE)
 
@@ -199,6 +200,27 @@ def test_connections_that_break_in_the_middle_of_everything(proxy, mnt, tree):
         thread.join()
     wait_equal(tree.children, sorted(kept), 20)
     assert {name: tree.get(f"/{name}") for name in kept} == kept
+
+
+@pytest.mark.parametrize("line", ["a x", "-s a x"])
+@pytest.mark.parametrize("special", [".ephemeral", ".lease", ".create"])
+def test_a_signal_ends_a_write_that_waits(proxy, mounts, tree, spawn, special, line):
+    """And then nothing of it is done."""
+    mnt = mounts("op_timeout=60000", hosts=proxy.hosts + tree.root)
+    put(mnt / ".ephemeral", b"first")
+    proxy.cut()
+    wait_for(lambda: mnt.status()["state"] != "connected")
+    writer = spawn("dd", f"of={mnt}/{special}", "conv=notrunc", stdin=subprocess.PIPE)
+    writer.stdin.write(line.encode())
+    writer.stdin.close()
+    wait_for(lambda: waits(writer.pid), 5, "the program to wait")
+    start = time.monotonic()
+    writer.terminate()
+    writer.wait(20 * SCALE)
+    assert time.monotonic() - start < 1 * SCALE
+    proxy.heal()
+    put(mnt / ".ephemeral", b"last")
+    wait_equal(tree.children, ["first", "last"])
 
 
 # Expiry
