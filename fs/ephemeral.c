@@ -24,6 +24,9 @@
 #define RETRY_NS (500 * FS_MS)
 #define GOING_NS (20 * FS_MS)
 
+/* How long until one that was made is watched: so that many are asked for at once. */
+#define WATCH_NS (20 * FS_MS)
+
 static void step(struct fs_ephemeral *ephemeral);
 
 static int64_t session_now(const struct fs *fs)
@@ -335,6 +338,8 @@ int fs_ephemeral_add(struct fs *fs, const char *path, struct zk_blob *data,
 	}
 	if (holder && holder->released)
 		leave(ephemeral);
+	else if (is_of_session(ephemeral))
+		retry(ephemeral, WATCH_NS);
 	else
 		step(ephemeral);
 	return 0;
