@@ -102,6 +102,16 @@ def test_special_files_are_in_no_listing(tree, mnt, services):
     assert not exists(services / ".lock")
 
 
+def test_special_files_look_like_empty_files(mnt, mounts):
+    for name in ".ephemeral", ".lease", ".create":
+        st = os.stat(mnt / name)
+        assert (st.st_mode, st.st_size, st.st_nlink) == (0o100644, 0, 1)
+        assert os.listxattr(mnt / name) == []
+        with fails_with(errno.ENODATA):
+            os.getxattr(mnt / name, "user.zk.version")
+    assert os.stat(mounts("file_mode=600") / ".lease").st_mode == 0o100600
+
+
 def test_special_files_are_in_no_listing_while_they_are_open(tree, services):
     with open(services / ".lease", "wb", buffering=0) as lease:
         assert os.listdir(services) == []
