@@ -179,6 +179,8 @@ static void removed(void *userdata, int r, const struct zk_reply *reply)
 	struct change *change = userdata;
 
 	change->base.op = NULL;
+	if (r == 0 && !is_data_name(change->name))
+		fs_ephemeral_removed(change->base.fs, change->path);
 	if (r == 0 || r == -ENOENT)
 		forget_name(change, r == 0);
 	if (r == 0)

@@ -16,9 +16,9 @@
 
 static const char *const reserved_names[] = {
 	FS_DATA_NAME,
-	".ephemeral",
-	".lease",
-	".create",
+	FS_EPHEMERAL_NAME,
+	FS_LEASE_NAME,
+	FS_CREATE_NAME,
 	".lock",
 };
 
@@ -71,6 +71,8 @@ static void print_tree(FILE *out, const struct fs *fs)
 {
 	uint64_t n_events = 0;
 
+	fprintf(out, "ephemerals: %u\n", HASH_COUNT(fs->ephemerals.by_path));
+	fprintf(out, "leases: %zu\n", fs->ephemerals.n_leases);
 	for (int i = FS_EVENT_NONE + 1; i < FS_N_EVENTS; i++)
 		n_events += fs->counters.events[i];
 	fprintf(out, "events: %" PRIu64 "\n", n_events);

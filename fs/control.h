@@ -17,6 +17,9 @@ struct zk_blob;
 #define FS_CONTROL_INO_LAST 15
 
 #define FS_DATA_NAME ".data"
+#define FS_EPHEMERAL_NAME ".ephemeral"
+#define FS_LEASE_NAME ".lease"
+#define FS_CREATE_NAME ".create"
 #define FS_CONTROL_DIR_NAME ".zkfs"
 #define FS_STATUS_NAME "status"
 #define FS_METRICS_NAME "metrics"

@@ -193,6 +193,7 @@ static void opened(struct fs_dir_reload *reload, int r)
 		opendir->fi.cache_readdir = is_certain(opendir->dir);
 		opendir->fi.keep_cache = opendir->fi.cache_readdir;
 		opendir->dir->kept = opendir->fi.cache_readdir;
+		opendir->dir->inode->kernel_lists |= opendir->fi.cache_readdir;
 		if (fuse_reply_open(opendir->base.req, &opendir->fi) == 0)
 			opendir->dir = NULL;
 		opendir->base.req = NULL;

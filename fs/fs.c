@@ -18,6 +18,7 @@
 #include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/special.h"
 #include "zk/acl.h"
 #include "zk/client.h"
 #include "zk/hosts.h"
@@ -55,6 +56,9 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	fs->packet_max = fs_packet_max(options);
 	LIST_INIT(&fs->files);
 	LIST_INIT(&fs->dirs);
+	LIST_INIT(&fs->specials);
+	TAILQ_INIT(&fs->creations);
+	fs_ephemerals_init(fs);
 	TAILQ_INIT(&fs->held);
 	TAILQ_INIT(&fs->unchecked);
 	TAILQ_INIT(&fs->fills);
@@ -116,6 +120,8 @@ void fs_done(struct fs *fs)
 		fs_commit_abandon(file);
 		fs_file_unref(file);
 	}
+	fs_specials_done(fs);
+	fs_ephemerals_done(fs);
 	fs_notices_free(fs);
 	fs_fill_stop_all(fs);
 	fs_inodes_done(&fs->inodes);

@@ -7,12 +7,14 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/ephemeral.h"
 #include "fs/inode.h"
 #include "fs/mountpoint.h"
 #include "fs/notifier.h"
 #include "zk/watch.h"
 
 struct fs_calm;
+struct fs_creation;
 struct fs_device;
 struct fs_dir;
 struct fs_file;
@@ -21,6 +23,7 @@ struct fs_job;
 struct fs_notice;
 struct fs_options;
 struct fs_request;
+struct fs_special;
 struct zk_acl;
 struct zk_client;
 
@@ -78,6 +81,12 @@ struct fs {
 	LIST_HEAD(, fs_request) requests; /* not ended */
 	LIST_HEAD(, fs_file) files;       /* open */
 	LIST_HEAD(, fs_dir) dirs;         /* open */
+
+	/* special.c, creation.c, ephemeral.c */
+	LIST_HEAD(, fs_special) specials;    /* open */
+	TAILQ_HEAD(, fs_creation) creations; /* done, and being told of */
+	struct fs_ephemerals ephemerals;
+	size_t line_max; /* what the kernel surely brings in one WRITE */
 
 	/* watch.c, fill.c */
 	struct zk_watcher watcher;

@@ -79,15 +79,16 @@ struct fs_inode {
 	TAILQ_ENTRY(fs_inode) cache_link;
 
 	/* Is what is known of it what is there? (watch.h) */
-	bool watched;               /* a watch on its data is wanted; that holds a reference */
-	bool current;               /* stat, data and kind: the watch stands since they were read */
-	bool children_watched;      /* a watch on its children is wanted */
-	bool children_current;      /* list; of a file: that it has none */
-	bool evicting;              /* the kernel was asked to let go of it */
-	bool in_use;                /* and did not */
-	bool renew;                 /* renamed as it was told: the state that made is no news */
-	int32_t renewed_version;    /* of that state */
-	struct fs_refetch *refetch; /* that runs, or NULL */
+	bool watched;            /* a watch on its data is wanted; that holds a reference */
+	bool current;            /* stat, data and kind: the watch stands since they were read */
+	bool children_watched;   /* a watch on its children is wanted */
+	bool children_current;   /* list; of a file: that it has none */
+	bool evicting;           /* the kernel was asked to let go of it */
+	bool in_use;             /* and did not */
+	bool kernel_lists;       /* its names, or the lack of one, may be in the kernel's cache */
+	bool renew;              /* renamed as it was told: the state that made is no news */
+	int32_t renewed_version; /* of that state */
+	struct fs_refetch *refetch;  /* that runs, or NULL */
 	struct fs_children *loading; /* its names are being asked for, or NULL */
 	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */
 	bool unchecked;              /* in fs->unchecked; that holds a reference */

@@ -11,6 +11,9 @@ enum fs_kind {
 	FS_KIND_DIR,         /* a znode shown as a directory */
 	FS_KIND_FILE,        /* a znode shown as a file */
 	FS_KIND_DATA,        /* DIR/.data: the data of a directory's znode */
+	FS_KIND_EPHEMERAL,   /* DIR/.ephemeral; special.h */
+	FS_KIND_LEASE,       /* DIR/.lease */
+	FS_KIND_CREATE,      /* DIR/.create */
 	FS_KIND_CONTROL_DIR, /* /.zkfs */
 	FS_KIND_STATUS,      /* /.zkfs/status */
 	FS_KIND_METRICS,     /* /.zkfs/metrics */

@@ -17,6 +17,7 @@
 #include "fs/list.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/special.h"
 #include "fs/watch.h"
 #include "zk/client.h"
 #include "zk/path.h"
@@ -216,6 +217,8 @@ static bool lookup_special(struct fs *fs, fuse_req_t req, struct fs_inode *dir, 
 		lookup_control(fs, req, dir, name);
 		return true;
 	}
+	if (fs_special_lookup(fs, req, dir, name))
+		return true;
 	r = zk_path_check_name(name, strlen(name));
 	if (r == 0 && strcmp(name, FS_DATA_NAME) != 0 && fs_control_reserved(dir, name))
 		r = -ENOENT;
@@ -245,6 +248,7 @@ static bool lookup_known(struct fs *fs, fuse_req_t req, struct fs_inode *dir, co
 		return false;
 	if (!dir->notices && fs->options->stale == FS_STALE_SERVE)
 		absent.entry_timeout = FS_ENTRY_CERTAIN_TIMEOUT;
+	dir->kernel_lists |= absent.entry_timeout > 0;
 	fuse_reply_entry(req, &absent);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/clock.h"
+#include "fs/creation.h"
 #include "fs/daemon.h"
 #include "fs/device.h"
 #include "fs/fill.h"
@@ -207,6 +208,8 @@ static int64_t after_turn(struct zkfs *zkfs)
 	deadline = fs_fill_run(fs);
 	deadline = sooner(deadline, fs_pages_run(fs));
 	deadline = sooner(deadline, fs_watch_expire(fs));
+	deadline = sooner(deadline, fs_ephemerals_run(fs));
+	deadline = sooner(deadline, fs_creations_run(fs));
 	return sooner(deadline, fs_notices_run(fs));
 }
 

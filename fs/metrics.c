@@ -146,6 +146,9 @@ static void print_events(FILE *out, const struct fs *fs)
 
 static void print_tree(FILE *out, const struct fs *fs)
 {
+	gauge(out, "ephemerals", "Ephemerals that the mount owns.",
+		HASH_COUNT(fs->ephemerals.by_path));
+	gauge(out, "leases", "Leases among them.", fs->ephemerals.n_leases);
 	gauge(out, "inodes", "Inodes that are known.", fs->inodes.n_inodes);
 	gauge(out, "inodes_held", "Inodes that the kernel holds.", fs->n_held);
 	gauge(out, "cached_bytes", "Content that is kept.", fs->inodes.cached_bytes);

@@ -425,10 +425,62 @@ static bool is_open(const struct rename *rename)
 	return false;
 }
 
+/* Ephemerals that were made anew are this mount's. `taken`: as they were, in the tree's order. */
+static void put_ephemerals(struct fs *fs, const struct side *from, const char *to_path,
+	struct fs_ephemeral *const *taken)
+{
+	for (size_t i = 0; i < from->tree.n_nodes; i++) {
+		const struct fs_tree_node *node = from->tree.nodes[i];
+		char *path = fs_tree_path_below(&from->tree, i, to_path);
+
+		if (path && node->stat.ephemeral_owner)
+			fs_ephemeral_put(fs, taken ? taken[i] : NULL, path, node->data, node->acl);
+		free(path);
+	}
+}
+
+/* NULL when out of memory: then they count as new. */
+static struct fs_ephemeral **take_ephemerals(struct fs *fs, const struct side *side)
+{
+	struct fs_ephemeral **taken = calloc(side->tree.n_nodes + 1, sizeof(struct fs_ephemeral *));
+
+	for (size_t i = 0; taken && i < side->tree.n_nodes; i++)
+		if (side->tree.nodes[i]->stat.ephemeral_owner)
+			taken[i] = fs_ephemeral_take(fs, side->tree.nodes[i]->path);
+	return taken;
+}
+
+static void move_ephemerals(struct rename *rename)
+{
+	struct fs *fs = rename->base.fs;
+	struct side *from = &rename->from, *to = &rename->to;
+	struct fs_ephemeral **taken, **taken_back = NULL;
+
+	if (to->lives_on) {
+		fs_ephemeral_written(fs, to->path, root_of(from)->data, 0);
+		if (from->lives_on && rename->exchange)
+			fs_ephemeral_written(fs, from->path, root_of(to)->data, 0);
+		else if (!from->lives_on)
+			fs_ephemeral_removed(fs, from->path);
+		return;
+	}
+	if (from->is_data)
+		return;
+	taken = take_ephemerals(fs, from);
+	if (rename->exchange)
+		taken_back = take_ephemerals(fs, to);
+	put_ephemerals(fs, from, to->path, taken);
+	if (rename->exchange)
+		put_ephemerals(fs, to, from->path, taken_back);
+	free(taken_back);
+	free(taken);
+}
+
 static void moved(struct rename *rename)
 {
 	int r = -ENOENT;
 
+	move_ephemerals(rename);
 	move_inodes(rename);
 	if (!LIST_EMPTY(&rename->from.inode->files) || is_open(rename))
 		r = zk_exists(rename->base.fs->zk, rename->to.path, ZK_OP_SINCE_OUTAGE, moved_seen,

@@ -327,6 +327,8 @@ static void fired(void *userdata, const char *path, unsigned kinds)
 	struct fs *fs = userdata;
 	struct fs_inode *inode = fs_inode_by_path(&fs->inodes, path);
 
+	if (kinds & ZK_WATCH_DATA)
+		fs_ephemeral_fired(fs, path);
 	if (!inode || !inode->exists)
 		return;
 	if (kinds & ZK_WATCH_DATA)
@@ -348,6 +350,8 @@ static void missed(void *userdata, const char *path, unsigned kinds)
 	struct fs *fs = userdata;
 	struct fs_inode *inode = fs_inode_by_path(&fs->inodes, path);
 
+	if (kinds & ZK_WATCH_DATA)
+		fs_ephemeral_missed(fs, path);
 	if (inode && (kinds & ZK_WATCH_DATA))
 		inode->current = false;
 	if (inode && (kinds & ZK_WATCH_CHILDREN))
@@ -359,6 +363,7 @@ static void lost(void *userdata)
 	struct fs *fs = userdata;
 	struct fs_inode *inode, *next;
 
+	fs_ephemerals_lost(fs);
 	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
 		inode->current = false;
 		inode->children_current = false;
@@ -370,6 +375,7 @@ static void connected(void *userdata)
 	struct fs *fs = userdata;
 	struct fs_inode *inode, *next;
 
+	fs_ephemerals_connected(fs); /* before it is asked what has gone */
 	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
 		if (!inode->linked || !inode->exists || inode->kind > FS_KIND_FILE)
 			continue;

@@ -233,8 +233,10 @@ static void acl_set(void *userdata, int r, const struct zk_reply *reply)
 		read_aversion(xattr);
 		return;
 	}
-	if (r == 0)
+	if (r == 0) {
 		xattr->inode->acl = zk_acl_free(xattr->inode->acl);
+		fs_ephemeral_acl_set(xattr->base.fs, xattr->path, xattr->acl);
+	}
 	fs_request_fail(&xattr->base, r);
 }
 

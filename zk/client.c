@@ -217,6 +217,7 @@ struct zk_client *zk_client_free(struct zk_client *client)
 		return NULL;
 	zk_connection_close(client);
 	zk_ops_done(client);
+	zk_sequences_done(client);
 	zk_watches_done(client);
 	if (client->resolver)
 		drop_resolver(client);

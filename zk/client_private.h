@@ -20,6 +20,7 @@
  *	op.c          the life of an operation, from its start to its one callback
  *	send.c        an operation as calls of the library, and their completions
  *	settle.c      a write whose answer was lost
+ *	sequence.c    creates to whose names the server adds a number
  *	watch.c       what is watched, and for whom
  *
  * All times are CLOCK_MONOTONIC in milliseconds.
@@ -126,6 +127,9 @@ struct zk_client {
 	uint64_t requests[ZK_N_REQUESTS]; /* sent */
 	int64_t hold_until;               /* the server asked for mercy: send nothing before */
 
+	/* sequence.c */
+	LIST_HEAD(, zk_sequence) sequences; /* that run */
+
 	/* watch.c */
 	struct zk_watch *watches; /* by path */
 	const struct zk_watcher *watcher;
@@ -192,6 +196,14 @@ void zk_send_free_results(struct zk_op *op);
 
 /* op.c: takes watches from the server; `fn` gets the client. Nothing can be done about a failure. */
 int zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk_reply_fn fn);
+/* op.c: the same as zk_create_ttl, but that a lost answer is -ENOTCONN: for sequence.c. */
+int zk_op_create_sequential(struct zk_client *c, const char *path, struct zk_blob *data,
+	const struct zk_acl *acl, enum zk_create_mode mode, int64_t ttl_ms, unsigned flags,
+	zk_reply_fn fn, void *userdata, struct zk_op **opp);
+
+/* sequence.c: at the very end. */
+void zk_sequences_done(struct zk_client *client);
+
 /* send.c: makes the library forget watches that it would set again on the next connection. */
 void zk_send_forget_watches(struct zk_client *client, const char *path, unsigned kinds);
 

@@ -110,6 +110,10 @@ void zk_op_requeue(struct zk_op *op)
 /* The connection went with the answer. */
 static void op_lost(struct zk_op *op)
 {
+	if (op->request.sequential) {
+		zk_op_fail_later(op, -ENOTCONN);
+		return;
+	}
 	if (op_is_write(op))
 		op->unsure = true;
 	else if (op->flags & ZK_OP_FAIL_FAST) {
@@ -415,13 +419,33 @@ int zk_op_unwatch(struct zk_client *client, const char *path, unsigned kinds, zk
 	return start_request(client, &request, r, 0, fn, client, NULL);
 }
 
-int zk_create(struct zk_client *c, const char *path, struct zk_blob *data, const struct zk_acl *acl,
-	enum zk_create_mode mode, unsigned flags, zk_reply_fn fn, void *userdata,
-	struct zk_op **opp)
+int zk_create_ttl(struct zk_client *c, const char *path, struct zk_blob *data,
+	const struct zk_acl *acl, enum zk_create_mode mode, int64_t ttl_ms, unsigned flags,
+	zk_reply_fn fn, void *userdata, struct zk_op **opp)
 {
 	struct zk_request request;
 	int r = zk_request_init_create(&request, path, data, acl, mode);
 
+	request.ttl_ms = ttl_ms;
+	return start_request(c, &request, r, flags, fn, userdata, opp);
+}
+
+int zk_create(struct zk_client *c, const char *path, struct zk_blob *data, const struct zk_acl *acl,
+	enum zk_create_mode mode, unsigned flags, zk_reply_fn fn, void *userdata,
+	struct zk_op **opp)
+{
+	return zk_create_ttl(c, path, data, acl, mode, 0, flags, fn, userdata, opp);
+}
+
+int zk_op_create_sequential(struct zk_client *c, const char *path, struct zk_blob *data,
+	const struct zk_acl *acl, enum zk_create_mode mode, int64_t ttl_ms, unsigned flags,
+	zk_reply_fn fn, void *userdata, struct zk_op **opp)
+{
+	struct zk_request request;
+	int r = zk_request_init_create(&request, path, data, acl, mode);
+
+	request.ttl_ms = ttl_ms;
+	request.sequential = true;
 	return start_request(c, &request, r, flags, fn, userdata, opp);
 }
 

@@ -45,6 +45,7 @@ struct zk_reply {
 	struct zk_blob *data;  /* get; NULL: null data */
 	struct zk_names names; /* children */
 	const struct zk_acl *acl; /* acl_get */
+	const char *path;         /* create: what was made */
 	bool watched;             /* with ZK_OP_WATCH: what was read is watched from here on */
 	int failed_op;            /* multi that failed: index of the first op that did, or -1 */
 };
@@ -66,7 +67,11 @@ enum zk_op_flags {
 enum zk_create_mode {
 	ZK_CREATE_PERSISTENT,
 	ZK_CREATE_EPHEMERAL, /* of this client's session */
+	ZK_CREATE_CONTAINER, /* the server removes it some time after its last child */
+	ZK_CREATE_TTL,       /* and this, when it was left alone for so long */
 };
+
+#define ZK_TTL_MAX ((INT64_C(1) << 40) - 1) /* ms */
 
 #define ZK_ANY_VERSION (-1)
 
@@ -90,6 +95,12 @@ int zk_sync(struct zk_client *c, const char *path, unsigned flags, zk_reply_fn f
 int zk_create(struct zk_client *c, const char *path, struct zk_blob *data, const struct zk_acl *acl,
 	enum zk_create_mode mode, unsigned flags, zk_reply_fn fn, void *userdata,
 	struct zk_op **opp);
+
+/* The same with ZK_CREATE_TTL; ttl_ms is 0 with the others. -EOPNOTSUPP: the servers do not have that
+ * kind of znode (switched on). */
+int zk_create_ttl(struct zk_client *c, const char *path, struct zk_blob *data,
+	const struct zk_acl *acl, enum zk_create_mode mode, int64_t ttl_ms, unsigned flags,
+	zk_reply_fn fn, void *userdata, struct zk_op **opp);
 
 /* `base`: the last state of the znode the caller knows, or NULL. With version ZK_ANY_VERSION it is
  * only used to find out, after a lost answer, whether the set was applied. */

@@ -136,7 +136,8 @@ size_t zk_request_body_size(const struct zk_request *request)
 	case ZK_REQUEST_CHILDREN:
 		return path_size + 1; /* watch */
 	case ZK_REQUEST_CREATE:
-		return path_size + data_size + zk_acl_wire_size(request->acl) + 4; /* flags */
+		return path_size + data_size + zk_acl_wire_size(request->acl) + 4 /* flags */ +
+		       (request->mode == ZK_CREATE_TTL ? 8 : 0);
 	case ZK_REQUEST_SET:
 		return path_size + data_size + 4; /* version */
 	case ZK_REQUEST_DELETE:

@@ -30,6 +30,8 @@ struct zk_request {
 	struct zk_blob *data; /* a reference; create, set */
 	struct zk_acl *acl;   /* owned; create, acl_set */
 	enum zk_create_mode mode;
+	int64_t ttl_ms;
+	bool sequential;  /* the server adds a number to the path; sequence.c */
 	unsigned watches; /* kinds; unwatch */
 	int32_t version;  /* condition of set and delete; of acl_set: on the ACL's version */
 	bool any_version; /* the caller gave no condition; settle.c may have since */

@@ -136,8 +136,14 @@ static void on_stat(int code, const struct Stat *stat, const void *userdata)
 
 static void on_created(int code, const char *path, const struct Stat *stat, const void *userdata)
 {
-	(void)path;
-	on_stat(code, stat, userdata);
+	struct zk_op *op = (struct zk_op *)userdata;
+	struct zk_reply reply = { .failed_op = -1, .path = path };
+
+	if (!zk_op_returned(op, code))
+		return;
+	if (code == ZOK)
+		zk_stat_import(op->client, &reply.stat, stat);
+	answered(op, code, &reply);
 }
 
 static void on_children(
@@ -219,7 +225,18 @@ static void on_multi(int code, const void *userdata)
 
 static int create_flags(const struct zk_request *request)
 {
-	return request->mode == ZK_CREATE_EPHEMERAL ? ZOO_EPHEMERAL : ZOO_PERSISTENT;
+	switch (request->mode) {
+	case ZK_CREATE_EPHEMERAL:
+		return request->sequential ? ZOO_EPHEMERAL_SEQUENTIAL : ZOO_EPHEMERAL;
+	case ZK_CREATE_CONTAINER:
+		return ZOO_CONTAINER;
+	case ZK_CREATE_TTL:
+		return request->sequential ? ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL
+					   : ZOO_PERSISTENT_WITH_TTL;
+	case ZK_CREATE_PERSISTENT:
+		break;
+	}
+	return request->sequential ? ZOO_PERSISTENT_SEQUENTIAL : ZOO_PERSISTENT;
 }
 
 static int send_create(zhandle_t *zh, struct zk_op *op)
@@ -230,8 +247,9 @@ static int send_create(zhandle_t *zh, struct zk_op *op)
 
 	if (code != ZOK)
 		return code;
-	code = zoo_acreate2(zh, request->path, zk_request_data(request),
-		zk_request_data_len(request), &acl, create_flags(request), on_created, op);
+	code = zoo_acreate2_ttl(zh, request->path, zk_request_data(request),
+		zk_request_data_len(request), &acl, create_flags(request),
+		request->mode == ZK_CREATE_TTL ? request->ttl_ms : -1, on_created, op);
 	free(acl.data);
 	return code;
 }

@@ -302,7 +302,7 @@ int zk_settle_look(struct zk_op *op)
 
 bool zk_settle_doubts(struct zk_op *op, int r, int failed_op)
 {
-	if (op->tries < 2 || !zk_request_is_write(&op->request))
+	if (op->tries < 2 || !zk_request_is_write(&op->request) || op->request.sequential)
 		return false;
 	if (r != -ESTALE && r != -EEXIST && r != -ENOENT)
 		return false;

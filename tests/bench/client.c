@@ -5,9 +5,10 @@
  * the form that its users know, the multithreaded library. Also makes the znodes and counts their
  * versions. Prints the seconds the work took, without the connecting, or what was counted.
  *
- * usage: client HOSTS fill|get|set|aget|children|versions DIR N [SIZE]
+ * usage: client HOSTS fill|get|set|aget|children|versions|ephemerals|gone DIR N [SIZE]
  *
- * The N children of DIR are called n000000 and so on.
+ * The N children of DIR are called n000000 and so on; ephemerals e000000. gone waits until the first
+ * of these is deleted, and prints when that was (CLOCK_MONOTONIC).
  */
 
 #include <semaphore.h>
@@ -28,6 +29,7 @@ struct work {
 	/* Of the pipelined ones, counted in the library's thread. */
 	int answers;
 	long versions;
+	double gone;
 	sem_t done;
 };
 
@@ -126,6 +128,39 @@ static void children(struct work *work)
 	deallocate_String_vector(&names);
 }
 
+static void ephemerals(struct work *work)
+{
+	char path[256];
+
+	for (int i = 0; i < work->n; i++) {
+		snprintf(path, sizeof(path), "%s/e%06d", work->dir, i);
+		check(zoo_create(work->zh, path, work->data, work->size, &ZOO_OPEN_ACL_UNSAFE,
+			      ZOO_EPHEMERAL, NULL, 0),
+			"create");
+	}
+}
+
+static void on_gone(zhandle_t *zh, int type, int state, const char *path, void *userdata)
+{
+	struct work *work = userdata;
+
+	if (type != ZOO_DELETED_EVENT)
+		return;
+	work->gone = now();
+	sem_post(&work->done);
+}
+
+static void gone(struct work *work)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/e000000", work->dir);
+	check(zoo_wexists(work->zh, path, on_gone, work, NULL), "exists");
+	printf("ready\n");
+	fflush(stdout);
+	sem_wait(&work->done);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct work *work);
@@ -136,6 +171,8 @@ static const struct {
 	{ "aget", aget },
 	{ "children", children },
 	{ "versions", aget },
+	{ "ephemerals", ephemerals },
+	{ "gone", gone },
 };
 
 static zhandle_t *connect_to(const char *hosts)
@@ -177,6 +214,8 @@ int main(int argc, char **argv)
 		jobs[i].run(&work);
 		if (strcmp(argv[2], "versions") == 0)
 			printf("%ld\n", work.versions);
+		else if (strcmp(argv[2], "gone") == 0)
+			printf("%.9f\n", work.gone);
 		else
 			printf("%.9f\n", now() - start);
 		zookeeper_close(work.zh);
