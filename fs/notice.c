@@ -573,6 +573,8 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	}
 	job->notice = notice;
 	job->inval_node = inode->linked && event != FS_EVENT_CREATE && event != FS_EVENT_MKDIR;
+	job->inval_name = !inode->linked && inode->parent &&
+			  fs_inode_by_name(&fs->inodes, inode->parent, inode->name->name);
 	job->lets_go = inode->linked && !fs_watch_is_held(inode);
 	if (job->inval_node)
 		fs_pages_turn(inode);
@@ -641,7 +643,7 @@ static void untell(struct fs_job *job)
 	if (job->event == FS_EVENT_CREATE || job->event == FS_EVENT_MKDIR)
 		inode->told = false;
 	if (job->event == FS_EVENT_MODIFY)
-		inode->told_version = INT32_MIN; /* no znode has it */
+		inode->told_mzxid = -1; /* no znode has it */
 	if (job->event == FS_EVENT_CLOSE_WRITE)
 		job->notice->closed_late = true;
 	if (job->event == FS_EVENT_UNLINK || job->event == FS_EVENT_RMDIR)
