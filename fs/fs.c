@@ -60,7 +60,7 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	TAILQ_INIT(&fs->creations);
 	fs_ephemerals_init(fs);
 	TAILQ_INIT(&fs->held);
-	TAILQ_INIT(&fs->unchecked);
+	TAILQ_INIT(&fs->unloaded);
 	TAILQ_INIT(&fs->fills);
 	TAILQ_INIT(&fs->calms);
 	TAILQ_INIT(&fs->all_notices);

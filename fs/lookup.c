@@ -78,7 +78,7 @@ static void children_known(struct fs_waiter *waiter, int r)
 
 	lookup->fills = true;
 	lookup->waiter.done = filled;
-	if (!fs_fill_wait(lookup->found, &lookup->waiter))
+	if (!fs_fill_wait(lookup->base.fs, lookup->found, &lookup->waiter))
 		filled(&lookup->waiter, 0);
 }
 
@@ -105,7 +105,7 @@ static bool reply_when_filled(struct lookup *lookup, struct fs_inode *inode)
 	lookup->found = fs_inode_ref(inode);
 	lookup->waiter.done = children_known;
 	lookup->base.cancel = cancel_filling;
-	if (!inode->loading || fs_children_load(fs, inode, &lookup->waiter) < 0)
+	if (fs_watch_load_children(fs, inode, &lookup->waiter) < 0)
 		filled(&lookup->waiter, 0);
 	return true;
 }
