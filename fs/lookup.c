@@ -403,7 +403,8 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!inode || getattr_of_writer(fs, req, inode, fi))
 		return;
-	if (!inode->exists || inode->removed ||
+	/* The kernel asks with a file before it reads: who has open what is gone reads on. */
+	if (!inode->exists || inode->removed || (fi && !inode->linked) ||
 		(inode->linked && fs_entry_is_current(inode) && fs_may_tell_known(fs)) ||
 		fs_inode_take_grant(inode, fuse_req_ctx(req)->pid, FS_GRANT_ATTR)) {
 		fs->counters.known[FS_QUESTION_GETATTR]++;
