@@ -18,6 +18,7 @@
 #include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/tell.h"
 #include "fs/special.h"
 #include "zk/acl.h"
 #include "zk/client.h"
@@ -122,6 +123,7 @@ void fs_done(struct fs *fs)
 	}
 	fs_specials_done(fs);
 	fs_ephemerals_done(fs);
+	fs_tell_stop(fs);
 	fs_notices_free(fs);
 	fs_fill_stop_all(fs);
 	fs_inodes_done(&fs->inodes);

@@ -104,7 +104,7 @@ struct fs {
 
 	TAILQ_HEAD(, fs_calm) calms; /* pages.c: who waits for readers */
 
-	/* notice.c */
+	/* notice.c, tell.c */
 	int64_t notice_due;                  /* when a notice has waited long enough for readers */
 	TAILQ_HEAD(, fs_notice) all_notices; /* in the order in which they are to be told */
 	size_t n_notices;

@@ -17,6 +17,7 @@
 #include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/tell.h"
 #include "zk/client.h"
 #include "zk/watch.h"
 
@@ -541,7 +542,7 @@ static void evict(struct fs *fs)
 			continue;
 		inode->evicting = true;
 		fs->n_evicting++;
-		fs_notice_evict(fs, inode);
+		fs_tell_evict(fs, inode);
 	}
 }
 
