@@ -124,9 +124,9 @@ int hook_file_replace(const char *path, const void *data, size_t size)
 	char *temporary = NULL;
 	int fd, r;
 
-	if (asprintf(&temporary, "%s.new", path) < 0)
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return -ENOMEM;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = mkostemp(temporary, O_CLOEXEC);
 	r = fd < 0 ? -errno : write_all(fd, data, size);
 	if (fd >= 0 && close(fd) < 0 && r == 0)
 		r = -errno;
