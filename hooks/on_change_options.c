@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hooks/lib/log.h"
 #include "hooks/lib/state.h"
@@ -81,22 +82,25 @@ static int take(struct on_change_options *options, int option)
 	return i < 0 ? -EINVAL : 0;
 }
 
-/* What is kept belongs to a path and a command. */
+/* What is kept belongs to a path, which may be relative, and a command. */
 static int default_state(struct on_change_options *options)
 {
+	char *cwd = options->path[0] == '/' ? strdup("") : getcwd(NULL, 0);
 	size_t n = 0;
 	const char **keys;
-	int r;
+	int r = -ENOMEM;
 
 	while (options->command[n])
 		n++;
-	keys = calloc(n + 2, sizeof(*keys));
-	if (!keys)
-		return -ENOMEM;
-	keys[0] = options->path;
-	memcpy(keys + 1, options->command, n * sizeof(*keys));
-	r = hook_state_path("on-change", keys, &options->state);
+	keys = calloc(n + 3, sizeof(*keys));
+	if (keys && cwd) {
+		keys[0] = cwd;
+		keys[1] = options->path;
+		memcpy(keys + 2, options->command, n * sizeof(*keys));
+		r = hook_state_path("on-change", keys, &options->state);
+	}
 	free(keys);
+	free(cwd);
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "no place to keep what was handled (%s): --state FILE",
 			r == -ENOENT ? "HOME is not set" : strerror(-r));

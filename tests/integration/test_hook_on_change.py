@@ -221,6 +221,15 @@ def test_a_failure_is_forgotten_by_no_return_to_the_old_value(plain):
     plain.wait("a", "b", "a")
 
 
+def test_a_relative_path_is_another_one_elsewhere(plain, place):
+    for name in ("one", "two"):
+        (place / name).mkdir()
+        write(place / name / "file", b"same")
+        done = plain.hooks.run(NAME, "file", "--once", "--", *plain.command(), cwd=place / name)
+        assert done.returncode == 0
+    assert plain.values() == ["same", "same"]
+
+
 def test_the_command_is_run_without_a_shell(plain):
     plain.set("a")
     done = plain.once(command=["printf", "%s|", "a b", "$(id)", "*"])
