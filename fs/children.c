@@ -23,8 +23,8 @@ struct fs_children {
 	struct fs_inode *inode; /* a reference */
 	struct fs_waiters waiters;
 	bool may_fail_fast;
-	bool is_check;    /* of a file */
-	uint64_t n_moves; /* renames before it was asked */
+	bool in_background; /* nobody waited for it when it began */
+	uint64_t n_moves;   /* renames before it was asked */
 };
 
 static void children_free(struct fs_request *request)
@@ -186,8 +186,8 @@ static void loaded(void *userdata, int r, const struct zk_reply *reply)
 		STAILQ_REMOVE_HEAD(&children->waiters, link);
 		waiter->done(waiter, r);
 	}
-	if (children->is_check)
-		fs_watch_checked(fs);
+	if (children->in_background)
+		fs_watch_load_ended(fs);
 	if (r == -ETIMEDOUT || r == -ENOTCONN)
 		fs_watch_retry(fs, inode);
 	fs_request_end(&children->base);
@@ -225,7 +225,7 @@ int fs_children_load(struct fs *fs, struct fs_inode *inode, struct fs_waiter *wa
 		return -ENOMEM;
 	STAILQ_INIT(&children->waiters);
 	children->inode = fs_inode_ref(inode);
-	children->is_check = inode->kind == FS_KIND_FILE;
+	children->in_background = !waiter;
 	children->may_fail_fast = waiter && inode->list && fs_may_serve_stale(fs);
 	r = ask(children);
 	if (r < 0) {
@@ -233,6 +233,8 @@ int fs_children_load(struct fs *fs, struct fs_inode *inode, struct fs_waiter *wa
 		return r;
 	}
 	inode->loading = children;
+	if (!waiter)
+		fs_watch_load_started(fs);
 	if (waiter)
 		STAILQ_INSERT_TAIL(&children->waiters, waiter, link);
 	return 0;

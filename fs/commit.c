@@ -105,6 +105,21 @@ static void consume_appended(struct fs_file *file, size_t n_bytes)
 		memmove(file->bytes, file->bytes + n_bytes, file->n_bytes);
 }
 
+/* The data of a directory were written. Where somebody else has cleared them meanwhile, and that is
+ * to be told, they are there anew. */
+static void update_dir_of(struct fs_commit *commit, const struct zk_stat *stat)
+{
+	struct fs_inode *file = commit->file->inode, *dir = file->parent;
+	struct fs_fetch written = { .stat = *stat, .kind = FS_KIND_DIR, .data = FS_DATA_UNKNOWN };
+
+	if (file->linked || !dir->linked)
+		dir->stat = *stat;
+	else
+		fs_entry_update(commit->fs, dir, &written);
+	fs_notice_local(dir);
+	fs_notice_invalidate(commit->fs, dir);
+}
+
 static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 {
 	struct fs_file *file = commit->file;
@@ -120,9 +135,7 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	fs_ephemeral_written(commit->fs, commit->path, commit->content, stat->mzxid);
 	fs_pages_changed(commit->fs, inode);
 	if (inode->kind == FS_KIND_DATA) {
-		inode->parent->stat = *stat;
-		fs_notice_local(inode->parent);
-		fs_notice_invalidate(commit->fs, inode->parent);
+		update_dir_of(commit, stat);
 	}
 	fs_cache_put_data(&commit->fs->inodes, inode, commit->content);
 	fs_file_set_base(file, commit->content, stat);

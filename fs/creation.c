@@ -121,10 +121,10 @@ static void failed(struct fs_creation *creation, int r)
 	struct fs *fs = creation->base.fs;
 
 	if (r == -EOPNOTSUPP)
-		fs_problem(fs, "%s: the servers have no %s znodes", creation->path,
+		fs_problem(fs, "the servers have no %s",
 			creation->line.mode == ZK_CREATE_TTL
-				? "TTL (zookeeper.extendedTypesEnabled)"
-				: "container");
+				? "TTL znodes (zookeeper.extendedTypesEnabled)"
+				: "container znodes");
 	if ((r == -ETIMEDOUT || r == -EIO) && creation->line.mode == ZK_CREATE_EPHEMERAL &&
 		!creation->line.sequential)
 		fs_ephemeral_doubt(fs, creation->path);

@@ -62,10 +62,12 @@ void fs_echo_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs_inode *inode = find_on_way(fs, parent, name);
 	bool is_new = job_of(req, FS_EVENT_CREATE) || job_of(req, FS_EVENT_MKDIR);
 
-	if (!inode || (inode == fs->job->inode && is_new))
+	if (!inode || (inode == fs->job->inode && is_new)) {
 		fuse_reply_err(req, ENOENT);
-	else
-		reply_entry(req, inode);
+		return;
+	}
+	fs->job->shown = fs->job->shown || inode == fs->job->inode;
+	reply_entry(req, inode);
 }
 
 static void reply_attr(fuse_req_t req, fuse_ino_t ino)
@@ -163,11 +165,21 @@ void fs_echo_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 		reply_entry(req, inode);
 }
 
+/* Is what the kernel is about to take the name from who bore it? It may have looked at who bears it now:
+ * that one would be dead to the kernel. Then it is tried again, with a look of its own. */
+static bool takes_from(struct fs *fs, const struct fs_inode *inode)
+{
+	const struct fs_inode *bearer =
+		fs_inode_by_name(&fs->inodes, inode->parent, inode->name->name);
+
+	return !inode->linked && (!bearer || fs->job->shown);
+}
+
 void fs_echo_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	const struct fs_inode *inode = fs->job ? fs->job->inode : NULL;
-	bool is_gone = inode && is_named(inode, parent, name) && !inode->linked;
+	bool is_gone = inode && is_named(inode, parent, name) && takes_from(fs, inode);
 
 	if (is_gone)
 		fs_notice_takes_name(fs, inode);

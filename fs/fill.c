@@ -19,6 +19,7 @@
 #include "fs/watch.h"
 #include "zk/path.h"
 
+/* Children that are asked for at the same time: all in all, but those that somebody waits for. */
 #define WINDOW 256
 
 /* How many children of one directory, with two watches each, get three quarters of the budget. */
@@ -93,6 +94,7 @@ static void probed(struct fs_fetch *fetch, int r)
 	if (r == 0)
 		bind(probe);
 	fs_request_end(&probe->base);
+	fs->n_probes -= is_arrival ? 0 : 1;
 	if (is_arrival) {
 		fs_notice_arrived(fs, dir);
 	} else if (fill) {
@@ -184,6 +186,7 @@ static bool fill_child(struct fs *fs, struct fs_fill *fill, const char *name)
 	} else if (ask(fs, fill->dir, name, false) < 0) {
 		skip(fill, true);
 	} else {
+		fs->n_probes++;
 		fill->n_asked++;
 		fill->n_new++;
 	}
@@ -198,6 +201,13 @@ static void fill_end(struct fs *fs, struct fs_fill *fill)
 	fill_free(fs, fill);
 }
 
+static bool may_ask(const struct fs *fs, const struct fs_fill *fill)
+{
+	if (!STAILQ_EMPTY(&fill->waiters))
+		return fill->n_asked < WINDOW;
+	return fs->n_probes < WINDOW;
+}
+
 static void step(struct fs *fs, struct fs_fill *fill)
 {
 	const struct fs_list *list = fill->list;
@@ -206,7 +216,7 @@ static void step(struct fs *fs, struct fs_fill *fill)
 	if (fill->due || fill->stepping)
 		return;
 	fill->stepping = true;
-	for (; fill->position < list->n_names && fill->n_asked < WINDOW; fill->position++) {
+	for (; fill->position < list->n_names && may_ask(fs, fill); fill->position++) {
 		waits = !fill_child(fs, fill, list->names[fill->position]);
 		if (waits)
 			break;
@@ -245,11 +255,12 @@ void fs_fill_start(struct fs *fs, struct fs_inode *dir)
 	step(fs, fill);
 }
 
-bool fs_fill_wait(struct fs_inode *dir, struct fs_waiter *waiter)
+bool fs_fill_wait(struct fs *fs, struct fs_inode *dir, struct fs_waiter *waiter)
 {
 	if (!dir->fill || dir->fill->list->n_names > SMALL)
 		return false;
 	STAILQ_INSERT_TAIL(&dir->fill->waiters, waiter, link);
+	step(fs, dir->fill); /* not in the background any more */
 	return true;
 }
 
@@ -298,7 +309,8 @@ int64_t fs_fill_run(struct fs *fs)
 	struct fs_fill *fill;
 
 	fs->next_fill = TAILQ_FIRST(&fs->fills);
-	while ((fill = fs->next_fill)) {
+	/* There may be thousands, and this is called often. */
+	while ((fill = fs->next_fill) && fs->n_probes < WINDOW) {
 		fs->next_fill = TAILQ_NEXT(fill, link); /* or another one, if that ends meanwhile */
 		if (fill->due != 0 && is_listed(fs, fill->dir))
 			continue; /* the end of the listing wakes us */

@@ -26,8 +26,9 @@ void fs_fill_start(struct fs *fs, struct fs_inode *dir);
 /* A name has come that was not there before: what is it? Owed to those who watch once it is known. */
 void fs_fill_arrival(struct fs *fs, struct fs_inode *dir, const char *name);
 
-/* Lets `waiter` know when a small directory is done; false: there is nothing to wait for. */
-bool fs_fill_wait(struct fs_inode *dir, struct fs_waiter *waiter);
+/* Lets `waiter` know when a small directory is done, perhaps before this returns; false: there is
+ * nothing to wait for. */
+bool fs_fill_wait(struct fs *fs, struct fs_inode *dir, struct fs_waiter *waiter);
 void fs_fill_cancel(struct fs_inode *dir, struct fs_waiter *waiter);
 
 /* Nobody holds the directory any more. */

@@ -18,6 +18,7 @@
 #include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/tell.h"
 #include "fs/special.h"
 #include "zk/acl.h"
 #include "zk/client.h"
@@ -60,7 +61,7 @@ int fs_init(struct fs *fs, const struct fs_options *options, struct zk_client *z
 	TAILQ_INIT(&fs->creations);
 	fs_ephemerals_init(fs);
 	TAILQ_INIT(&fs->held);
-	TAILQ_INIT(&fs->unchecked);
+	TAILQ_INIT(&fs->unloaded);
 	TAILQ_INIT(&fs->fills);
 	TAILQ_INIT(&fs->calms);
 	TAILQ_INIT(&fs->all_notices);
@@ -122,6 +123,7 @@ void fs_done(struct fs *fs)
 	}
 	fs_specials_done(fs);
 	fs_ephemerals_done(fs);
+	fs_tell_stop(fs);
 	fs_notices_free(fs);
 	fs_fill_stop_all(fs);
 	fs_inodes_done(&fs->inodes);

@@ -92,18 +92,19 @@ struct fs {
 	struct zk_watcher watcher;
 	struct fs_inode_queue held; /* by the kernel; longest unused first */
 	size_t n_held, n_in_use, n_evicting;
-	int64_t in_use_time;             /* when it was last found out what is in use */
-	struct fs_inode_queue unchecked; /* files: may they have got a child? */
-	size_t n_checking;               /* that are being asked for it */
+	int64_t in_use_time;            /* when it was last found out what is in use */
+	struct fs_inode_queue unloaded; /* whose children are to be asked for in the background */
+	size_t n_loading;               /* and are being */
 	bool expired;     /* with stale=fail: the session must have, and the caches were dropped */
 	bool any_starved; /* some directory that the kernel holds is starved */
 	uint64_t n_moves; /* renames: paths from before are not to be relied on */
 	TAILQ_HEAD(, fs_fill) fills; /* that run */
 	struct fs_fill *next_fill;   /* of fs_fill_run() */
+	size_t n_probes;             /* children that they ask for at the moment */
 
 	TAILQ_HEAD(, fs_calm) calms; /* pages.c: who waits for readers */
 
-	/* notice.c */
+	/* notice.c, tell.c */
 	int64_t notice_due;                  /* when a notice has waited long enough for readers */
 	TAILQ_HEAD(, fs_notice) all_notices; /* in the order in which they are to be told */
 	size_t n_notices;

@@ -91,8 +91,8 @@ struct fs_inode {
 	struct fs_refetch *refetch;  /* that runs, or NULL */
 	struct fs_children *loading; /* its names are being asked for, or NULL */
 	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */
-	bool unchecked;              /* in fs->unchecked; that holds a reference */
-	TAILQ_ENTRY(fs_inode) unchecked_link;
+	bool unloaded;               /* in fs->unloaded; that holds a reference */
+	TAILQ_ENTRY(fs_inode) unloaded_link;
 	bool listed; /* in fs->held */
 	TAILQ_ENTRY(fs_inode) held_link;
 

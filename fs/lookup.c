@@ -78,7 +78,7 @@ static void children_known(struct fs_waiter *waiter, int r)
 
 	lookup->fills = true;
 	lookup->waiter.done = filled;
-	if (!fs_fill_wait(lookup->found, &lookup->waiter))
+	if (!fs_fill_wait(lookup->base.fs, lookup->found, &lookup->waiter))
 		filled(&lookup->waiter, 0);
 }
 
@@ -105,7 +105,7 @@ static bool reply_when_filled(struct lookup *lookup, struct fs_inode *inode)
 	lookup->found = fs_inode_ref(inode);
 	lookup->waiter.done = children_known;
 	lookup->base.cancel = cancel_filling;
-	if (!inode->loading || fs_children_load(fs, inode, &lookup->waiter) < 0)
+	if (fs_watch_load_children(fs, inode, &lookup->waiter) < 0)
 		filled(&lookup->waiter, 0);
 	return true;
 }
@@ -160,15 +160,39 @@ static bool reply_stale(struct lookup *lookup)
 	return true;
 }
 
+static char *path_of(const struct lookup *lookup)
+{
+	const struct fs_inodes *inodes = &lookup->base.fs->inodes;
+
+	return is_data_name(lookup) ? fs_inode_path(inodes, lookup->dir)
+				    : fs_inode_child_path(inodes, lookup->dir, lookup->name);
+}
+
+/* What was to be served has gone since it was asked: then it waits for a server as all others do. */
+static bool ask_patiently(struct lookup *lookup)
+{
+	struct fs_fetch *fetch = &lookup->fetch;
+
+	if (!lookup->base.req || !(fetch->flags & ZK_OP_FAIL_FAST))
+		return false;
+	fs_fetch_done(fetch);
+	fetch->flags &= ~(unsigned)ZK_OP_FAIL_FAST;
+	fetch->data = FS_DATA_UNKNOWN;
+	return fs_fetch_start(fetch, FS_FETCH_DATA, path_of(lookup)) == 0;
+}
+
 static void lookup_fetched(struct fs_fetch *fetch, int r)
 {
 	struct lookup *lookup = fs_container_of(fetch, struct lookup, fetch);
+	bool served = r == -ENOTCONN && reply_stale(lookup);
 
 	if (r == 0 && !reply_found(lookup))
 		return;
+	if (r == -ENOTCONN && !served && ask_patiently(lookup))
+		return;
 	if (r == -ENOENT)
 		reply_absent(lookup);
-	else if (r < 0 && (r != -ENOTCONN || !reply_stale(lookup)))
+	else if (r < 0 && !served)
 		fs_reply_error(&lookup->base, r == -ENOTCONN ? -ETIMEDOUT : r);
 	fs_request_end(&lookup->base);
 }
@@ -285,9 +309,7 @@ void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	lookup->fetch.known = NULL; /* it may go before the answer comes */
 	lookup->fetch.opp = &lookup->base.op;
 	lookup->fetch.done = lookup_fetched;
-	r = fs_fetch_start(&lookup->fetch, FS_FETCH_DATA,
-		is_data_name(lookup) ? fs_inode_path(&fs->inodes, dir)
-				     : fs_inode_child_path(&fs->inodes, dir, name));
+	r = fs_fetch_start(&lookup->fetch, FS_FETCH_DATA, path_of(lookup));
 	if (r < 0)
 		fs_request_fail(&lookup->base, r);
 	else if (strcmp(name, FS_DATA_NAME) != 0 && fs_access_wanted(fs, dir, name))
@@ -381,7 +403,8 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!inode || getattr_of_writer(fs, req, inode, fi))
 		return;
-	if (!inode->exists || inode->removed ||
+	/* The kernel asks with a file before it reads: who has open what is gone reads on. */
+	if (!inode->exists || inode->removed || (fi && !inode->linked) ||
 		(inode->linked && fs_entry_is_current(inode) && fs_may_tell_known(fs)) ||
 		fs_inode_take_grant(inode, fuse_req_ctx(req)->pid, FS_GRANT_ATTR)) {
 		fs->counters.known[FS_QUESTION_GETATTR]++;

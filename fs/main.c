@@ -28,6 +28,7 @@
 #include "fs/options.h"
 #include "fs/pages.h"
 #include "fs/request.h"
+#include "fs/tell.h"
 #include "fs/watch.h"
 #include "zk/client.h"
 #include "zk/hosts.h"
@@ -200,7 +201,7 @@ static int64_t after_turn(struct zkfs *zkfs)
 	struct fs_job *job = fs->job ? fs_notifier_take(fs->notifier) : NULL;
 
 	if (job)
-		fs_notice_done(fs, job);
+		fs_tell_done(fs, job);
 	if (zkfs->loop.mounts_changed && !fs_mount_id_is_there(&fs->mount_id))
 		fs_notifier_let_go(fs->notifier);
 	zkfs->loop.mounts_changed = false;
@@ -210,7 +211,7 @@ static int64_t after_turn(struct zkfs *zkfs)
 	deadline = sooner(deadline, fs_watch_expire(fs));
 	deadline = sooner(deadline, fs_ephemerals_run(fs));
 	deadline = sooner(deadline, fs_creations_run(fs));
-	return sooner(deadline, fs_notices_run(fs));
+	return sooner(deadline, fs_tell_run(fs));
 }
 
 static void serve(struct zkfs *zkfs)

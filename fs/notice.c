@@ -1,55 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queues of what is to be told, and what it comes to when its turn has come. */
+/* What is owed, and in which order it is to be told. */
 #include "fs/notice.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/children.h"
 #include "fs/clock.h"
-#include "fs/entry.h"
-#include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/list.h"
 #include "fs/names.h"
-#include "fs/notifier.h"
-#include "fs/options.h"
-#include "fs/pages.h"
+#include "fs/notice_private.h"
 #include "fs/watch.h"
 
-/* How often an event that could not be made is tried again, and how soon at first; then later and
- * later. */
-#define FAILED_MAX 5
-#define FAILED_NS (5 * FS_MS)
-/* How long what was heard of later waits for a change that is not known yet. */
-#define HOLD_NS (100 * FS_MS)
-
-struct fs_notice {
-	TAILQ_ENTRY(fs_notice) link;     /* of its queue */
-	TAILQ_ENTRY(fs_notice) all_link; /* of fs->all_notices, in the same order */
-	struct fs_notices *queue;
-	int64_t since;          /* when it took its place (fs_clock_now()) */
-	struct fs_inode *inode; /* a reference; NULL: the names of the directory */
-	unsigned n_awaited;     /* answers that will tell what it is */
-	bool handed;            /* to the notifier */
-	unsigned n_failed;      /* times */
-	int64_t due;            /* then: not before */
-	bool again;             /* and there is more meanwhile */
-	bool invalidate;        /* the kernel's caches of it are to go, whatever else */
-	bool closed_late;
-	bool leaves; /* the name is to be taken from it */
-};
-
-struct fs_notices {
-	struct fs_inode *dir; /* a reference */
-	TAILQ_HEAD(fs_notice_list, fs_notice) list;
-	struct fs_notice *names; /* the one of the names, or NULL */
-	bool expects_names;      /* one of its n_awaited is the list */
-	size_t n_leaving;        /* names that are to be taken from who bore them */
-};
-
 /* What an inode is told about is told in its directory; the root has none. */
-static struct fs_inode *place_of(struct fs_inode *inode)
+struct fs_inode *fs_notice_place(struct fs_inode *inode)
 {
 	return inode->parent ? inode->parent : inode;
 }
@@ -89,6 +53,12 @@ static void take_out(struct fs *fs, struct fs_notice *notice)
 	TAILQ_REMOVE(&fs->all_notices, notice, all_link);
 }
 
+void fs_notice_to_end(struct fs *fs, struct fs_notice *notice)
+{
+	take_out(fs, notice);
+	append(fs, notice);
+}
+
 static struct fs_notice *notice_new(struct fs *fs, struct fs_inode *dir, struct fs_inode *inode)
 {
 	struct fs_notices *queue = queue_of(fs, dir);
@@ -121,7 +91,7 @@ static void queue_free_if_empty(struct fs *fs, struct fs_notices *queue)
 	fs_inode_unref(&fs->inodes, dir);
 }
 
-static void notice_free(struct fs *fs, struct fs_notice *notice)
+void fs_notice_free(struct fs *fs, struct fs_notice *notice)
 {
 	struct fs_notices *queue = notice->queue;
 
@@ -140,7 +110,7 @@ static void notice_free(struct fs *fs, struct fs_notice *notice)
 static struct fs_notice *owe(struct fs *fs, struct fs_inode *inode)
 {
 	if (!inode->notice)
-		return notice_new(fs, place_of(inode), inode);
+		return notice_new(fs, fs_notice_place(inode), inode);
 	inode->notice->again = true;
 	return inode->notice;
 }
@@ -166,7 +136,7 @@ static bool is_told_of(const struct fs_inode *inode, const struct zk_stat *stat)
 	       inode->told_version == stat->version;
 }
 
-static bool is_told(const struct fs_inode *inode)
+bool fs_notice_is_told(const struct fs_inode *inode)
 {
 	return is_told_of(inode, &inode->stat);
 }
@@ -190,7 +160,7 @@ void fs_notice_named_here(struct fs_inode *inode)
 
 bool fs_notice_is_settled(const struct fs_inode *inode)
 {
-	return !inode->notice && is_told(inode);
+	return !inode->notice && fs_notice_is_told(inode);
 }
 
 void fs_notice_learned(struct fs *fs, struct fs_inode *inode)
@@ -199,7 +169,7 @@ void fs_notice_learned(struct fs *fs, struct fs_inode *inode)
 	bool renewed = inode->renew && inode->stat.version == inode->renewed_version;
 
 	inode->renew = false;
-	if (is_told(inode))
+	if (fs_notice_is_told(inode))
 		return;
 	if (renewed && inode->told) {
 		fs_notice_local(inode);
@@ -276,7 +246,7 @@ void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode)
 	old = notice->queue;
 	old->n_leaving -= notice->leaves ? 1 : 0;
 	notice->leaves = false;
-	new = queue_of(fs, place_of(inode));
+	new = queue_of(fs, fs_notice_place(inode));
 	if (notice->handed || new == old || !new)
 		return;
 	take_out(fs, notice);
@@ -345,7 +315,7 @@ static void keep_gone(void *userdata, const char *name)
 }
 
 /* All that was to be told of the names has been. */
-static void names_told(struct fs *fs, struct fs_inode *dir)
+void fs_notice_names_told(struct fs *fs, struct fs_inode *dir)
 {
 	struct forget forget = { .fs = fs, .dir = dir };
 
@@ -375,7 +345,7 @@ void fs_notice_children_known(struct fs *fs, struct fs_inode *dir, int r)
 		queue->names->n_awaited -= queue->expects_names ? 1 : 0;
 		queue->expects_names = false;
 	} else if (r == 0) {
-		names_told(fs, dir);
+		fs_notice_names_told(fs, dir);
 	}
 }
 
@@ -409,287 +379,8 @@ void fs_notice_lost_name(struct fs *fs, struct fs_inode *dir, const char *name)
 	fs_inode_unref(&fs->inodes, inode);
 }
 
-/* Jobs */
-
-static struct fs_job *job_new(struct fs *fs, struct fs_inode *inode, enum fs_event event)
-{
-	struct fs_job *job = calloc(1, sizeof(*job));
-
-	if (!job)
-		return NULL;
-	job->path = fs_inode_shown_path(inode);
-	if (!job->path) {
-		free(job);
-		return NULL;
-	}
-	job->event = event;
-	job->name = strrchr(job->path, '/') ? strrchr(job->path, '/') + 1 : job->path;
-	job->inode = fs_inode_ref(inode);
-	job->dir = fs_inode_ref(place_of(inode));
-	job->node_id = inode->nodeid;
-	job->dir_id = job->dir->nodeid;
-	job->has_data = inode->stat.data_length > 0;
-	fs->job = job;
-	return job;
-}
-
-static void job_free(struct fs *fs, struct fs_job *job)
-{
-	fs_inode_unref(&fs->inodes, job->inode);
-	fs_inode_unref(&fs->inodes, job->dir);
-	free(job->path);
-	free(job);
-}
-
-void fs_notice_evict(struct fs *fs, struct fs_inode *inode)
-{
-	struct fs_eviction *eviction = malloc(sizeof(*eviction));
-
-	if (!eviction) {
-		fs_watch_evicted(fs, inode);
-		return;
-	}
-	eviction->inode = fs_inode_ref(inode);
-	STAILQ_INSERT_TAIL(&fs->evictions, eviction, link);
-}
-
-static bool is_committing(const struct fs_inode *inode)
-{
-	const struct fs_file *file;
-
-	LIST_FOREACH (file, &inode->files, inode_link)
-		if (file->commit)
-			return true;
-	return false;
-}
-
-/* If it is not we are called again when it is. */
-static bool is_due(struct fs *fs, int64_t due)
-{
-	if (due <= fs_clock_now())
-		return true;
-	if (due < fs->notice_due)
-		fs->notice_due = due;
-	return false;
-}
-
-/* Has who reads the old state had time to end? */
-static bool is_calm(struct fs *fs, const struct fs_inode *inode)
-{
-	int64_t until = inode->linked ? fs_pages_busy_until(inode) : 0;
-
-	return until == 0 || is_due(fs, until);
-}
-
-static enum fs_event event_of(const struct fs_notice *notice)
-{
-	const struct fs_inode *inode = notice->inode;
-	bool is_dir = fs_kind_is_dir(inode->kind);
-
-	if (!inode->linked)
-		return !inode->told ? FS_EVENT_NONE : is_dir ? FS_EVENT_RMDIR : FS_EVENT_UNLINK;
-	if (!inode->exists)
-		return FS_EVENT_NONE;
-	if (!inode->told)
-		return is_dir ? FS_EVENT_MKDIR : FS_EVENT_CREATE;
-	if (is_dir)
-		return FS_EVENT_NONE;
-	if (!is_told(inode))
-		return FS_EVENT_MODIFY;
-	return notice->closed_late ? FS_EVENT_CLOSE_WRITE : FS_EVENT_NONE;
-}
-
-enum turn {
-	TURN_NOW,
-	TURN_SOON,    /* what was heard of later comes later */
-	TURN_PUT_OFF, /* nobody knows until when: the rest goes on */
-};
-
-/* It waits for an answer, or for readers; the others not too long for it. */
-static enum turn hold_back(struct fs *fs, const struct fs_notice *notice)
-{
-	int64_t until = notice->since + HOLD_NS;
-
-	if (fs_clock_now() >= until)
-		return TURN_PUT_OFF;
-	if (until < fs->notice_due)
-		fs->notice_due = until;
-	return TURN_SOON;
-}
-
-/* May it be told now, without waiting for anybody who waits for us? */
-static enum turn turn_of(struct fs *fs, const struct fs_notice *notice)
-{
-	const struct fs_inode *dir = notice->queue->dir, *inode = notice->inode;
-
-	if (TAILQ_FIRST(&notice->queue->list) != notice || dir->n_requests > 0)
-		return TURN_PUT_OFF;
-	if (notice->due && !is_due(fs, notice->due))
-		return TURN_PUT_OFF;
-	if (dir->parent && dir->linked && !dir->told)
-		return TURN_PUT_OFF; /* the directory's own making comes first */
-	if (inode && (inode->n_requests > 0 || is_committing(inode)))
-		return TURN_PUT_OFF;
-	if (inode && !inode->linked && inode->notices)
-		return TURN_PUT_OFF; /* what was in it goes before it */
-	if (notice->n_awaited > 0 && !(inode && event_of(notice) != FS_EVENT_NONE))
-		return hold_back(fs, notice);
-	if (inode && !is_calm(fs, inode))
-		return hold_back(fs, notice);
-	return TURN_NOW;
-}
-
-/* Hands it to the notifier; false: there was nothing to tell, and it is gone. */
-static bool tell(struct fs *fs, struct fs_notice *notice)
-{
-	struct fs_inode *inode = notice->inode;
-	enum fs_event event;
-	struct fs_job *job;
-
-	if (!inode) {
-		names_told(fs, notice->queue->dir);
-		notice_free(fs, notice);
-		return false;
-	}
-	event = event_of(notice);
-	/* Nobody can see into a directory that is gone. */
-	if (inode->parent && !inode->parent->linked && !inode->parent->told)
-		event = FS_EVENT_NONE;
-	if (event == FS_EVENT_NONE && !(notice->invalidate && inode->linked)) {
-		notice_free(fs, notice);
-		return false;
-	}
-	if (event == FS_EVENT_MODIFY && inode->stat.version > inode->told_version)
-		fs->counters.coalesced_events +=
-			(uint64_t)(inode->stat.version - inode->told_version - 1);
-	if (inode->linked && inode->exists)
-		fs_notice_named_here(inode);
-	else
-		inode->told = false;
-	job = job_new(fs, inode, event);
-	if (!job) {
-		notice_free(fs, notice);
-		return false;
-	}
-	job->notice = notice;
-	job->inval_node = inode->linked && event != FS_EVENT_CREATE && event != FS_EVENT_MKDIR;
-	job->lets_go = inode->linked && !fs_watch_is_held(inode);
-	if (job->inval_node)
-		fs_pages_turn(inode);
-	notice->handed = true;
-	notice->again = false;
-	notice->invalidate = false;
-	notice->closed_late = false;
-	fs->counters.events[event]++;
-	fs_notifier_start(fs->notifier, job);
-	return true;
-}
-
-static bool tell_first(struct fs *fs)
-{
-	struct fs_notice *notice, *next;
-
-	for (notice = TAILQ_FIRST(&fs->all_notices); notice; notice = next) {
-		enum turn turn = turn_of(fs, notice);
-
-		next = TAILQ_NEXT(notice, all_link);
-		if (turn == TURN_SOON)
-			return false;
-		if (turn == TURN_NOW && tell(fs, notice))
-			return true;
-	}
-	return false;
-}
-
-static bool evict_first(struct fs *fs)
-{
-	struct fs_eviction *eviction = STAILQ_FIRST(&fs->evictions);
-	struct fs_job *job;
-
-	if (!eviction)
-		return false;
-	STAILQ_REMOVE_HEAD(&fs->evictions, link);
-	job = eviction->inode->linked ? job_new(fs, eviction->inode, FS_EVENT_NONE) : NULL;
-	if (job) {
-		job->inval_name = true;
-		fs_notifier_start(fs->notifier, job);
-	} else {
-		fs_watch_evicted(fs, eviction->inode);
-	}
-	fs_inode_unref(&fs->inodes, eviction->inode);
-	free(eviction);
-	return job || evict_first(fs);
-}
-
-int64_t fs_notices_run(struct fs *fs)
-{
-	fs->notice_due = INT64_MAX;
-	if (!fs->notifier || fs->job)
-		return INT64_MAX;
-	/* By turns: neither waits for the other's end. */
-	fs->evicts_next = !fs->evicts_next;
-	if (!(fs->evicts_next && evict_first(fs)) && !tell_first(fs))
-		evict_first(fs);
-	return fs->job ? INT64_MAX : fs->notice_due;
-}
-
-/* The kernel has refused, mostly because a rename of a directory on the way came in between. */
-static void untell(struct fs_job *job)
-{
-	struct fs_inode *inode = job->inode;
-
-	if (job->event == FS_EVENT_CREATE || job->event == FS_EVENT_MKDIR)
-		inode->told = false;
-	if (job->event == FS_EVENT_MODIFY)
-		inode->told_version = INT32_MIN; /* no znode has it */
-	if (job->event == FS_EVENT_CLOSE_WRITE)
-		job->notice->closed_late = true;
-	if (job->event == FS_EVENT_UNLINK || job->event == FS_EVENT_RMDIR)
-		inode->told = !inode->removed;
-	job->notice->again = true;
-	job->notice->due = fs_clock_now() + (FAILED_NS << job->notice->n_failed++);
-}
-
-void fs_notice_done(struct fs *fs, struct fs_job *job)
-{
-	struct fs_notice *notice = job->notice;
-
-	fs->job = NULL;
-	fs->counters.failed_events += job->failed;
-	if (!notice) {
-		fs_watch_evicted(fs, job->inode);
-	} else {
-		if (job->inval_node)
-			fs_pages_turned(job->inode);
-		notice->handed = false;
-		if (job->failed && notice->n_failed < FAILED_MAX)
-			untell(job);
-		if (notice->again || notice->invalidate || notice->n_awaited > 0) {
-			/* That it is gone comes before who bears its name now: it stays where it
-			 * is. */
-			if (job->inode->linked) {
-				take_out(fs, notice);
-				append(fs, notice);
-			}
-		} else {
-			notice_free(fs, notice);
-		}
-	}
-	job_free(fs, job);
-}
-
 void fs_notices_free(struct fs *fs)
 {
-	struct fs_eviction *eviction;
-
-	if (fs->job)
-		job_free(fs, fs->job);
-	fs->job = NULL;
 	while (!TAILQ_EMPTY(&fs->all_notices))
-		notice_free(fs, TAILQ_FIRST(&fs->all_notices));
-	while ((eviction = STAILQ_FIRST(&fs->evictions))) {
-		STAILQ_REMOVE_HEAD(&fs->evictions, link);
-		fs_inode_unref(&fs->inodes, eviction->inode);
-		free(eviction);
-	}
+		fs_notice_free(fs, TAILQ_FIRST(&fs->all_notices));
 }

@@ -2,26 +2,18 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
 struct fs;
 struct fs_inode;
-struct fs_job;
 struct zk_stat;
 
 /*
  * What the kernel, and those who watch through it, are still to be told.
  *
  * Each inode carries what was told of it last (that it is there, and which state of its data). When
- * what is known differs from that the inode is owed a notice. Notices are told in the order in which
- * their changes were heard of; one whose change is not known yet, because ZooKeeper is being asked,
- * holds those behind it back for a moment. What is told is decided when a notice's turn has come: changes that
- * follow each other faster come as one, and the last state is always told.
- *
- * Telling is the notifier's job (notifier.h), one at a time. A directory in which a request of the
- * kernel is outstanding is put off until that is answered, and the others go on: the kernel holds its
- * lock meanwhile, and the notifier would wait for it with everything else behind it. So notices are
- * queued by directory too, and only the first of a directory may be told.
+ * what is known differs from that the inode is owed a notice. Notices are told (tell.h) in the order
+ * in which their changes were heard of, and are queued by directory too: only the first of a
+ * directory may be told.
  *
  * What is changed through this mount the kernel tells by itself: fs_notice_local().
  */
@@ -70,16 +62,8 @@ void fs_notice_arrived(struct fs *fs, struct fs_inode *dir);
 /* A name has gone of which no more was known. */
 void fs_notice_lost_name(struct fs *fs, struct fs_inode *dir, const char *name);
 
-/* The kernel is to let go of an inode that nobody uses. */
-void fs_notice_evict(struct fs *fs, struct fs_inode *inode);
 /* The kernel's caches of an inode are to go. */
 void fs_notice_invalidate(struct fs *fs, struct fs_inode *inode);
-
-/* Hands to the notifier what can be told now. Returns when to call it again (fs_clock_now()), or
- * INT64_MAX: not before something has happened. */
-int64_t fs_notices_run(struct fs *fs);
-/* A job has been done. */
-void fs_notice_done(struct fs *fs, struct fs_job *job);
 
 /* At the very end. */
 void fs_notices_free(struct fs *fs);

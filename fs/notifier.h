@@ -50,6 +50,7 @@ struct fs_job {
 	/* The loop's own. */
 	struct fs_notice *notice;
 	struct fs_inode *dir, *inode; /* references, or NULL */
+	bool shown;                   /* the notifier has looked the inode up */
 };
 
 /* `mountpoint` and `session` must outlive it. Blocks; call it when requests are answered... by

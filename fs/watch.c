@@ -17,6 +17,7 @@
 #include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/request.h"
+#include "fs/tell.h"
 #include "zk/client.h"
 #include "zk/watch.h"
 
@@ -30,8 +31,9 @@
 #define LOW_WATER 768
 #define EVICTIONS_MAX 64
 
-/* Files asked for their first child at the same time: who lists a directory is not to wait for it. */
-#define CHECKS_MAX 64
+/* Inodes that are asked for their children at the same time in the background: who lists a directory
+ * has to do with thousands at once, and is not to wait for it, nor anybody else. */
+#define LOADS_MAX 64
 
 /* How soon what was in use is asked for again. */
 #define IN_USE_NS (5000 * FS_MS)
@@ -104,45 +106,58 @@ static void release(struct fs *fs, struct fs_inode *inode)
 	stop_watching(fs, inode);
 }
 
-static void start_checks(struct fs *fs)
+int fs_watch_load_children(struct fs *fs, struct fs_inode *inode, struct fs_waiter *waiter)
+{
+	if (inode->loading && waiter)
+		return fs_children_load(fs, inode, waiter);
+	if (!needs_children(inode))
+		return -EALREADY;
+	if (inode->kind == FS_KIND_DIR)
+		fs_notice_expect_children(fs, inode);
+	return fs_children_load(fs, inode, waiter);
+}
+
+static void start_loads(struct fs *fs)
 {
 	struct fs_inode *inode;
 
-	while (fs->n_checking < CHECKS_MAX && (inode = TAILQ_FIRST(&fs->unchecked))) {
-		TAILQ_REMOVE(&fs->unchecked, inode, unchecked_link);
-		inode->unchecked = false;
-		if (needs_children(inode) && fs_children_load(fs, inode, NULL) == 0)
-			fs->n_checking++;
+	while (fs->n_loading < LOADS_MAX && (inode = TAILQ_FIRST(&fs->unloaded))) {
+		TAILQ_REMOVE(&fs->unloaded, inode, unloaded_link);
+		inode->unloaded = false;
+		fs_watch_load_children(fs, inode, NULL);
 		fs_inode_unref(&fs->inodes, inode);
 	}
 }
 
-void fs_watch_checked(struct fs *fs)
+void fs_watch_load_started(struct fs *fs)
 {
-	fs->n_checking--;
-	start_checks(fs);
+	fs->n_loading++;
 }
 
-static void check(struct fs *fs, struct fs_inode *file)
+void fs_watch_load_ended(struct fs *fs)
 {
-	if (file->unchecked)
+	fs->n_loading--;
+	start_loads(fs);
+}
+
+/* In the background. */
+static void load_later(struct fs *fs, struct fs_inode *inode)
+{
+	if (inode->unloaded || !needs_children(inode))
 		return;
-	file->unchecked = true;
-	fs_inode_ref(file);
-	TAILQ_INSERT_TAIL(&fs->unchecked, file, unchecked_link);
-	start_checks(fs);
+	inode->unloaded = true;
+	fs_inode_ref(inode);
+	TAILQ_INSERT_TAIL(&fs->unloaded, inode, unloaded_link);
+	start_loads(fs);
 }
 
+/* Of a directory at once: what has changed in it keeps its place among other changes. */
 static void load_children(struct fs *fs, struct fs_inode *inode)
 {
-	if (!needs_children(inode))
-		return;
-	if (inode->kind == FS_KIND_FILE) {
-		check(fs, inode);
-		return;
-	}
-	fs_notice_expect_children(fs, inode);
-	fs_children_load(fs, inode, NULL);
+	if (inode->kind == FS_KIND_DIR)
+		fs_watch_load_children(fs, inode, NULL);
+	else
+		load_later(fs, inode);
 }
 
 void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
@@ -159,7 +174,7 @@ void fs_watch_take(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch
 		fetch->wants = false;
 	}
 	if (inode->kind == FS_KIND_FILE)
-		load_children(fs, inode);
+		load_later(fs, inode);
 }
 
 bool fs_watch_want_children(struct fs *fs, struct fs_inode *inode)
@@ -187,7 +202,7 @@ void fs_watch_held(struct fs *fs, struct fs_inode *inode)
 	fs->n_in_use -= inode->in_use ? 1 : 0;
 	inode->in_use = false;
 	if (inode->kind == FS_KIND_DIR)
-		load_children(fs, inode);
+		load_later(fs, inode);
 }
 
 static void unlist(struct fs *fs, struct fs_inode *inode)
@@ -527,7 +542,7 @@ static void evict(struct fs *fs)
 			continue;
 		inode->evicting = true;
 		fs->n_evicting++;
-		fs_notice_evict(fs, inode);
+		fs_tell_evict(fs, inode);
 	}
 }
 

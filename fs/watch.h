@@ -9,6 +9,7 @@
 
 struct fs;
 struct fs_inode;
+struct fs_waiter;
 
 /*
  * Keeping what the kernel holds current.
@@ -57,8 +58,12 @@ bool fs_watch_matters(const struct fs_inode *inode);
 /* Asks for an inode that matters, as its watch has fired or was lost. */
 void fs_watch_renew(struct fs *fs, struct fs_inode *inode);
 
-/* A file was asked whether it has children; how that went, the next line tells. */
-void fs_watch_checked(struct fs *fs);
+/* Asks for the children of what the kernel holds, if they are not known, now and not in the
+ * background. As fs_children_load(), or -EALREADY: there is nothing to ask for. */
+int fs_watch_load_children(struct fs *fs, struct fs_inode *inode, struct fs_waiter *waiter);
+/* Somebody's children are being asked for with nobody who waits for it; and: it is over. */
+void fs_watch_load_started(struct fs *fs);
+void fs_watch_load_ended(struct fs *fs);
 /* Its children could not be asked for. */
 void fs_watch_retry(struct fs *fs, struct fs_inode *inode);
 

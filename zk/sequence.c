@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sequential creates, several operations each: create with the mark; if the answer was lost, list
- * the parent and look at the ACLs of those that may be it, newest first, until one is older than the
+ * the parent and look at the ACLs of those that may be it, newest first, until some are older than the
  * create; take the mark away.
  *
  * Not found means not made. A connection begins with a sync, and a server that has got a session's
@@ -28,6 +28,10 @@
 #define MARK_SCHEME "digest"
 #define N_DIGITS 10
 
+/* So many older than the create are passed over before the search ends: a name may have been given a
+ * number by hand. */
+#define OLDER_MAX 64
+
 struct candidate {
 	long long number;
 	char *path;
@@ -47,6 +51,7 @@ struct zk_sequence {
 
 	struct candidate *candidates; /* newest first */
 	size_t n_candidates, position;
+	size_t n_older;  /* that were passed over */
 	bool any_denied; /* one of them may not be looked at */
 
 	char *path; /* what was made */
@@ -234,10 +239,9 @@ static void looked_at(void *userdata, int r, const struct zk_reply *reply)
 		give_up(sequence, r);
 	} else if (r == 0 && has_mark(sequence, reply->acl)) {
 		found(sequence, &reply->stat);
-	} else if (r == 0 && reply->stat.czxid <= sequence->zxid_before) {
-		not_found(sequence);
 	} else {
 		sequence->any_denied |= r < 0 && r != -ENOENT;
+		sequence->n_older += r == 0 && reply->stat.czxid <= sequence->zxid_before;
 		sequence->position++;
 		look_at_next(sequence);
 	}
@@ -247,7 +251,7 @@ static void look_at_next(struct zk_sequence *sequence)
 {
 	int r;
 
-	if (sequence->position == sequence->n_candidates) {
+	if (sequence->position == sequence->n_candidates || sequence->n_older > OLDER_MAX) {
 		not_found(sequence);
 		return;
 	}
@@ -295,7 +299,7 @@ static int take_candidates(struct zk_sequence *sequence, const struct zk_names *
 	int r = parent ? 0 : -ENOMEM;
 
 	free_candidates(sequence);
-	sequence->position = 0;
+	sequence->position = sequence->n_older = 0;
 	sequence->any_denied = false;
 	sequence->candidates = calloc(names->n_names + 1, sizeof(*sequence->candidates));
 	if (!sequence->candidates)

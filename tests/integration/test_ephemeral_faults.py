@@ -12,7 +12,7 @@ import time
 import pytest
 
 from support import proxy as zk
-from support.files import exists, fails_with, read, write
+from support.files import RENAME_EXCHANGE, exists, fails_with, read, renameat2, write
 from support.tree import Tree, connect, disconnect, expire
 from support.waiting import SCALE, wait_equal, wait_for, waits
 
@@ -320,6 +320,35 @@ def test_what_was_renamed_comes_back_under_its_new_name(server, proxy, mnt, tree
     end_session(server, proxy, mnt)
     wait_owned(tree, mnt, ["c", "d"])
     assert [tree.get("/c"), tree.get("/d")] == [b"y", b"x"]
+
+
+def test_a_renamed_directory_takes_them_along(server, proxy, mnt, tree):
+    os.mkdir(mnt / "d")
+    lease = lease_of(mnt / "d" / ".lease", b"a 1", b"-s s 2")
+    put(mnt / "d" / ".ephemeral", b"b 3")
+    os.rename(mnt / "d", mnt / "e")
+    os.write(lease, b"c 4")
+    names = tree.children("/e")
+    assert os.read(lease, 100).decode().split() == ["a", names[-1], "c"]
+    end_session(server, proxy, mnt)
+    wait_equal(lambda: owners(tree, [f"e/{name}" for name in names]), [mnt.session()] * 4)
+    os.close(lease)
+    wait_equal(lambda: tree.children("/e"), ["b"])
+    assert read(mnt / "e" / ".ephemeral") == b"b\n"
+
+
+def test_what_was_exchanged_comes_back_as_it_is_then(server, proxy, mnt, tree):
+    put(mnt / ".ephemeral", b"a 1")
+    put(mnt / ".ephemeral", b"b 2")
+    put(mnt / ".ephemeral", b"c 3")
+    write(mnt / "plain", b"4")
+    renameat2(mnt / "a", mnt / "b", RENAME_EXCHANGE)
+    renameat2(mnt / "c", mnt / "plain", RENAME_EXCHANGE)
+    end_session(server, proxy, mnt)
+    wait_for(lambda: owners(tree, ["a", "b", "plain"]) == [mnt.session()] * 3)
+    assert [tree.get(f"/{name}") for name in ("a", "b", "c", "plain")] == [b"2", b"1", b"4", b"3"]
+    assert owners(tree, ["c"]) == [0]
+    assert sorted(read(mnt / ".ephemeral").split()) == [b"a", b"b", b"plain"]
 
 
 def test_an_acl_comes_back(server, proxy, mnt, tree):

@@ -12,6 +12,7 @@
 
 #include "fixture.h"
 #include "proxy.h"
+#include "zk/sequence.h"
 
 #define SESSION_MS 2000
 #define OP_MS 5000
@@ -377,6 +378,91 @@ static void acl_set_both_ways(void **state)
 		assert_int_equal(stat_of(s, s->path).aversion, i + 1);
 	}
 	zk_acl_free(acl);
+}
+
+/* What a sequential create has come to. */
+struct made {
+	bool done;
+	int r;
+	char path[128];
+	struct zk_stat stat;
+};
+
+static void take_made(void *userdata, int r, const struct zk_sequence_reply *reply)
+{
+	struct made *made = userdata;
+
+	made->done = true;
+	made->r = r;
+	made->stat = reply->stat;
+	assert_false(reply->marked);
+	if (r == 0)
+		snprintf(made->path, sizeof(made->path), "%s", reply->path);
+}
+
+static struct made lossy_sequence(
+	struct scene *s, enum proxy_mode mode, enum zk_create_mode create_mode)
+{
+	struct zk_blob *data = blob_of("mine");
+	struct zk_sequence *sequence;
+	struct made made = { 0 };
+	uint64_t received = lose(s, mode);
+
+	assert_int_equal(zk_create_sequential(s->victim, s->path, data, s->f->open_acl, create_mode,
+				 0, take_made, &made, &sequence),
+		0);
+	let_it_happen(s, received);
+	assert_false(zk_sequence_cancel(sequence));
+	heal(s);
+	assert_true(client_run(s->victim, s->f->client, &made.done, 10000));
+	zk_blob_unref(data);
+	return made;
+}
+
+static void sequence_both_ways(void **state)
+{
+	struct scene *s = *state;
+	char path[128];
+
+	for (int i = 0; i < 4; i++) {
+		struct made made =
+			lossy_sequence(s, i % 2 ? PROXY_DROP_REPLIES : PROXY_DROP_REQUESTS,
+				i < 2 ? ZK_CREATE_PERSISTENT : ZK_CREATE_EPHEMERAL);
+		struct zk_stat stat;
+
+		assert_int_equal(made.r, 0);
+		snprintf(path, sizeof(path), "%s%010d", s->path, i);
+		assert_string_equal(made.path, path);
+		assert_znode(s, path, "mine", 0);
+		stat = stat_of(s, path);
+		assert_int_equal(stat.czxid, made.stat.czxid);
+		assert_int_equal(stat.aversion, made.stat.aversion);
+		assert_true((stat.ephemeral_owner != 0) == (i >= 2));
+	}
+}
+
+/* Something else of that name, newer and older, is not taken for ours. */
+static void sequence_among_others(void **state)
+{
+	struct scene *s = *state;
+	char path[128];
+	struct made made;
+
+	snprintf(path, sizeof(path), "%s%010d", s->path, 1000);
+	assert_int_equal(do_create(s->f, s->f->client, path, "mine"), 0);
+	snprintf(path, sizeof(path), "%s-2147483648", s->path);
+	assert_int_equal(do_create(s->f, s->f->client, path, "mine"), 0);
+	snprintf(path, sizeof(path), "%sx", s->path);
+	assert_int_equal(do_create(s->f, s->f->client, path, "mine"), 0);
+	made = lossy_sequence(s, PROXY_DROP_REPLIES, ZK_CREATE_PERSISTENT);
+	assert_int_equal(made.r, 0);
+	snprintf(path, sizeof(path), "%s%010d", s->path, 3);
+	assert_string_equal(made.path, path);
+	/* All of them are old to it now. */
+	made = lossy_sequence(s, PROXY_DROP_REPLIES, ZK_CREATE_PERSISTENT);
+	assert_int_equal(made.r, 0);
+	snprintf(path, sizeof(path), "%s%010d", s->path, 4);
+	assert_string_equal(made.path, path);
 }
 
 static int lossy_rename(struct scene *s, enum proxy_mode mode, const char *from, const char *to)
@@ -747,6 +833,8 @@ int main(void)
 		SCENE(delete_not_applied),
 		SCENE(delete_spares_a_later_namesake),
 		SCENE(acl_set_both_ways),
+		SCENE(sequence_both_ways),
+		SCENE(sequence_among_others),
 		SCENE(multi_both_ways),
 		SCENE(lost_reads_are_asked_again),
 		SCENE(reconnect_keeps_the_session),

@@ -245,7 +245,7 @@ class Storm:
     def clear_kept(self):
         for name in ("log", "last"):
             self.client.set(f"{self.root}/{KEEP}/{name}", b"")
-        self.client.set(f"{self.root}/{KEEP}/count", b"%020d" % 0)
+        self.client.set(f"{self.root}/{KEEP}/count", b"%020d %-10s" % (0, b"nobody"))
 
     def check_kept(self, acknowledged):
         by_file = collections.defaultdict(list)
@@ -416,8 +416,9 @@ def check_count(data, acks):
     tried = sum(1 for ack in acks if not ack[4])
     if len(set(done)) != len(done):
         return f"{KEEP}/count: counted twice: {sorted(done)}"
-    if not len(done) <= int(data) <= tried:
-        return f"{KEEP}/count: {int(data)} after {len(done)} of {tried}"
+    count = int(data.split()[0])
+    if not len(done) <= count <= tried:
+        return f"{KEEP}/count: {count} after {len(done)} of {tried}"
     return None
 
 

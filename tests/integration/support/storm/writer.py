@@ -326,11 +326,14 @@ class Writer(Actor):
         return counter
 
     def keep_count(self, path):
-        """Counts up on what it has read; a conflict is told."""
+        """
+        Counts up on what it has read; a conflict is told. The same bytes from two writers could not
+        be told apart when an answer is lost.
+        """
         self.acknowledge("count", 0, 0, False)
         with self.opened(f"{KEEP}/count", os.O_RDWR) as fd:
-            number = int(os.read(fd, 100))
-            os.pwrite(fd, b"%020d" % (number + 1), 0)
+            number = int(os.read(fd, 100).split()[0])
+            os.pwrite(fd, b"%020d %-10s" % (number + 1, self.name.encode()), 0)
         self.acknowledge("count", number + 1, 0, True)
         return number + 1
 
