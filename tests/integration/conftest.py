@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from support import mount as mounting
+from support.hook import Hooks
 from support.mount import Mount
 from support.proxy import Proxy
 from support.server import Ensemble, Server
@@ -197,6 +198,24 @@ def mnt(mounts):
 def mnt2(mnt, mounts):
     """A second mount of the same subtree, as another host would have it."""
     return mounts()
+
+
+@pytest.fixture(params=["plain", "mount"])
+def anywhere(request, place):
+    """A directory to put files into: hooks work on a plain one and on a mount."""
+    if request.param == "mount":
+        return request.getfixturevalue("mnt").path
+    (place / "plain").mkdir()
+    return place / "plain"
+
+
+@pytest.fixture
+def hooks(mounts, place):
+    """Starts hook programs: hooks.run(name, …), hooks.start(name, …). They end before the mounts."""
+    hooks = Hooks(place / "hooks")
+    yield hooks
+    problems = hooks.finish()
+    assert not problems, "\n".join(problems)
 
 
 @pytest.fixture

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKS_LIB_FILE_H
+#define HOOKS_LIB_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The bytes of a file. There is a NUL behind them that is not counted. data NULL: no file. */
+struct hook_bytes {
+	char *data;
+	size_t size;
+};
+
+void hook_bytes_done(struct hook_bytes *bytes);
+
+/* Whether both are the same bytes, or both none. */
+bool hook_bytes_equal(const struct hook_bytes *a, const struct hook_bytes *b);
+
+/* Hands the bytes of *from over to *to, which is freed before. */
+void hook_bytes_move(struct hook_bytes *to, struct hook_bytes *from);
+
+/*
+ * Reads a regular file whole, at most 64 MiB. The caller owns *bytesp. -ENOENT (also for ENOTDIR)
+ * means that it is not there; any other error says nothing about that.
+ */
+int hook_file_read(const char *path, struct hook_bytes *bytesp);
+
+/* Replaces a file atomically and durably, with mode 0600: another file is renamed onto it. */
+int hook_file_replace(const char *path, const void *data, size_t size);
+
+/* mkdir -p, with mode 0700 for what is new. */
+int hook_file_make_dirs(const char *path);
+
+#endif
