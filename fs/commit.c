@@ -131,7 +131,7 @@ static void commit_applied(struct fs_commit *commit, const struct zk_stat *stat)
 	inode->unreadable = false;
 	fs_notice_local(inode);
 	if (inode->linked && !inode->told)
-		fs_notice_learned(commit->fs, inode);
+		fs_notice_learned(commit->fs, inode, false);
 	fs_ephemeral_written(commit->fs, commit->path, commit->content, stat->mzxid);
 	fs_pages_changed(commit->fs, inode);
 	if (inode->kind == FS_KIND_DATA) {

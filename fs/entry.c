@@ -15,6 +15,7 @@
 #include "fs/options.h"
 #include "fs/request.h"
 #include "fs/watch.h"
+#include "zk/blob.h"
 #include "zk/path.h"
 
 /* The data of a directory as the file that is told of. Nothing keeps it while nobody holds it: what was
@@ -50,10 +51,23 @@ static void update_data_file(struct fs *fs, struct fs_inode *dir, const struct z
 	fs_inode_unref(&fs->inodes, file);
 }
 
+/* Is it what a rename here has made of it? Somebody may have made it anew since then, with a version of
+ * the same number. */
+static bool is_renewed(const struct fs_inode *inode, const struct fs_fetch *fetch)
+{
+	const struct zk_blob *data = inode->renewed_data;
+	bool any = fetch->data == FS_DATA_PRESENT && fetch->blob;
+
+	if (!inode->renew || fetch->stat.version != inode->renewed_version ||
+		(uint32_t)fetch->stat.data_length != (data ? data->len : 0))
+		return false;
+	return !any || !data || memcmp(fetch->blob->data, data->data, data->len) == 0;
+}
+
 void fs_entry_update(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fetch)
 {
 	const struct zk_stat before = inode->stat;
-	bool renewed = inode->renew && fetch->stat.version == inode->renewed_version;
+	bool renewed = is_renewed(inode, fetch);
 	bool may_be_news = inode->exists && !renewed;
 
 	if (fetch->data == FS_DATA_PRESENT || fetch->data == FS_DATA_NULL)
@@ -66,7 +80,7 @@ void fs_entry_update(struct fs *fs, struct fs_inode *inode, struct fs_fetch *fet
 	inode->exists = true;
 	inode->grants = 0;
 	fs_watch_take(fs, inode, fetch);
-	fs_notice_learned(fs, inode);
+	fs_notice_learned(fs, inode, renewed);
 	if (inode->kind == FS_KIND_DIR)
 		update_data_file(fs, inode, may_be_news ? &before : NULL);
 }

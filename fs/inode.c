@@ -73,6 +73,7 @@ static void inode_free(struct fs_inodes *inodes, struct fs_inode *inode)
 	fs_inode_unlink(inodes, inode);
 	fs_cache_drop(inodes, inode);
 	zk_blob_unref(inode->pages);
+	zk_blob_unref(inode->renewed_data);
 	fs_list_unref(inode->known_list);
 	fs_list_unref(inode->told_list);
 	fs_names_clear(&inode->gone);

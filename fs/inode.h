@@ -88,6 +88,7 @@ struct fs_inode {
 	bool kernel_lists;       /* its names, or the lack of one, may be in the kernel's cache */
 	bool renew;              /* renamed as it was told: the state that made is no news */
 	int32_t renewed_version; /* of that state */
+	struct zk_blob *renewed_data;
 	struct fs_refetch *refetch;  /* that runs, or NULL */
 	struct fs_children *loading; /* its names are being asked for, or NULL */
 	struct fs_fill *fill;        /* what is in it is being asked for, or NULL */

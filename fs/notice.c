@@ -11,6 +11,7 @@
 #include "fs/names.h"
 #include "fs/notice_private.h"
 #include "fs/watch.h"
+#include "zk/blob.h"
 
 /* What an inode is told about is told in its directory; the root has none. */
 struct fs_inode *fs_notice_place(struct fs_inode *inode)
@@ -163,12 +164,12 @@ bool fs_notice_is_settled(const struct fs_inode *inode)
 	return !inode->notice && fs_notice_is_told(inode);
 }
 
-void fs_notice_learned(struct fs *fs, struct fs_inode *inode)
+void fs_notice_learned(struct fs *fs, struct fs_inode *inode, bool renewed)
 {
 	struct fs_notice *notice;
-	bool renewed = inode->renew && inode->stat.version == inode->renewed_version;
 
 	inode->renew = false;
+	inode->renewed_data = zk_blob_unref(inode->renewed_data);
 	if (fs_notice_is_told(inode))
 		return;
 	if (renewed && inode->told) {

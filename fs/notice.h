@@ -22,8 +22,9 @@ struct zk_stat;
 void fs_notice_expect(struct fs *fs, struct fs_inode *inode);
 void fs_notice_known(struct fs *fs, struct fs_inode *inode);
 
-/* inode->stat was learned from ZooKeeper: owes a notice if it differs from what was told. */
-void fs_notice_learned(struct fs *fs, struct fs_inode *inode);
+/* inode->stat was learned from ZooKeeper: owes a notice if it differs from what was told. `renewed`: by
+ * no more than what a rename here has made of it. */
+void fs_notice_learned(struct fs *fs, struct fs_inode *inode, bool renewed);
 /* Its name leads to it no more: owes a notice if it was told of, and it matters. */
 void fs_notice_gone(struct fs *fs, struct fs_inode *inode);
 

@@ -14,6 +14,7 @@
 #include "fs/notice.h"
 #include "fs/tree.h"
 #include "fs/watch.h"
+#include "zk/blob.h"
 #include "zk/stat.h"
 
 static bool is_below(const struct fs_inode *inode, const struct fs_inode *ancestor)
@@ -93,12 +94,14 @@ static void drop_bearer(struct fs *fs, const struct fs_rename_side *side)
 		leave(fs, bearer);
 }
 
-static void mark_told(struct fs_inode *inode, const struct zk_stat *moved, int32_t new_version)
+static void mark_told(struct fs_inode *inode, const struct fs_tree_node *moved, int32_t new_version)
 {
 	if (!inode)
 		return;
-	inode->renew = fs_notice_was_told(inode, moved);
+	inode->renew = fs_notice_was_told(inode, &moved->stat);
 	inode->renewed_version = new_version;
+	zk_blob_unref(inode->renewed_data);
+	inode->renewed_data = zk_blob_ref(moved->data);
 }
 
 /* The same bytes under another name are no news, if these are the ones that were told of; what somebody
@@ -109,15 +112,14 @@ static void mark_all_told(
 	for (size_t i = 0; i < side->tree.n_nodes; i++) {
 		const struct fs_tree_node *node = side->tree.nodes[i];
 		struct fs_inode *inode = fs_inode_by_path(&fs->inodes, node->path);
-
 		int32_t version = 0;
 
 		if (!inode)
 			continue;
 		if (place->lives_on && node == fs_rename_root(side))
 			version = fs_rename_root(place)->stat.version + 1;
-		mark_told(inode, &node->stat, version);
-		mark_told(fs_inode_by_name(&fs->inodes, inode, FS_DATA_NAME), &node->stat, version);
+		mark_told(inode, node, version);
+		mark_told(fs_inode_by_name(&fs->inodes, inode, FS_DATA_NAME), node, version);
 	}
 }
 

@@ -93,7 +93,7 @@ static void written(void *userdata, int r, const struct zk_reply *reply)
 		if (all_told)
 			fs_notice_local(inode);
 		else
-			fs_notice_learned(fs, inode);
+			fs_notice_learned(fs, inode, false);
 		fs_ephemeral_written(fs, setattr->fetch.path, setattr->content, reply->stat.mzxid);
 		fs_pages_changed(fs, inode);
 		fs_cache_put_data(&fs->inodes, inode, setattr->content);
