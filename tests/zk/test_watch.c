@@ -73,6 +73,15 @@ static bool read_watching(struct watching *w, const char *path)
 	return watched;
 }
 
+/* Makes a znode and watches its data. */
+static void watch_new(struct watching *w, struct fixture *f, const char *path)
+{
+	watching_init(w, f);
+	assert_int_equal(do_create(f, f->client, path, "1"), 0);
+	assert_int_equal(zk_watch_want(w->client, path, ZK_WATCH_DATA), 0);
+	assert_true(read_watching(w, path));
+}
+
 /* All that was sent before has been answered. */
 static void settle(struct watching *w)
 {
@@ -108,10 +117,7 @@ static void it_fires_once(void **state)
 	const char *path = fixture_path(f, "a");
 	struct watching w;
 
-	watching_init(&w, f);
-	assert_int_equal(do_create(f, f->client, path, "1"), 0);
-	assert_int_equal(zk_watch_want(w.client, path, ZK_WATCH_DATA), 0);
-	assert_true(read_watching(&w, path));
+	watch_new(&w, f, path);
 	assert_int_equal(info_of(&w).n_armed, 1);
 	assert_int_equal(do_set(f, f->client, path, "2", -1), 0);
 	assert_true(wait_fired(&w));
@@ -130,10 +136,7 @@ static void what_nobody_wants_does_not_fire(void **state)
 	const char *path = fixture_path(f, "a");
 	struct watching w;
 
-	watching_init(&w, f);
-	assert_int_equal(do_create(f, f->client, path, "1"), 0);
-	assert_int_equal(zk_watch_want(w.client, path, ZK_WATCH_DATA), 0);
-	assert_true(read_watching(&w, path));
+	watch_new(&w, f, path);
 	zk_watch_drop(w.client, path, ZK_WATCH_DATA);
 	settle(&w);
 	assert_int_equal(do_set(f, f->client, path, "2", -1), 0);
@@ -165,12 +168,9 @@ static void several_may_want_the_same(void **state)
 	const char *path = fixture_path(f, "a");
 	struct watching w;
 
-	watching_init(&w, f);
-	assert_int_equal(do_create(f, f->client, path, "1"), 0);
-	assert_int_equal(zk_watch_want(w.client, path, ZK_WATCH_DATA), 0);
+	watch_new(&w, f, path);
 	assert_int_equal(zk_watch_want(w.client, path, ZK_WATCH_DATA), 0);
 	assert_int_equal(info_of(&w).n_wanted, 1);
-	assert_true(read_watching(&w, path));
 	zk_watch_drop(w.client, path, ZK_WATCH_DATA);
 	assert_int_equal(do_set(f, f->client, path, "2", -1), 0);
 	assert_true(wait_fired(&w));
@@ -184,13 +184,9 @@ static void what_is_wanted_again_is_watched(void **state)
 {
 	struct fixture *f = *state;
 	const char *path = fixture_path(f, "a");
-	struct answer answer = { 0 };
 	struct watching w;
 
-	watching_init(&w, f);
-	assert_int_equal(do_create(f, f->client, path, "1"), 0);
-	assert_int_equal(zk_watch_want(w.client, path, ZK_WATCH_DATA), 0);
-	assert_true(read_watching(&w, path));
+	watch_new(&w, f, path);
 	for (int turn = 0; turn < 3; turn++) {
 		zk_watch_drop(w.client, path, ZK_WATCH_DATA);
 		if (turn == 1)
@@ -204,7 +200,6 @@ static void what_is_wanted_again_is_watched(void **state)
 		assert_true(wait_fired(&w));
 		assert_true(read_watching(&w, path));
 	}
-	answer_clear(&answer);
 	zk_client_free(w.client);
 }
 
