@@ -33,11 +33,11 @@ int64_t hook_pace_backoff(unsigned n)
 
 static int64_t resync(void)
 {
-	uint32_t random = 0;
+	uint64_t random;
 
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = (uint32_t)hook_pace_now();
-	return RESYNC_MIN + RESYNC_SPREAD * random / UINT32_MAX;
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		random = (uint64_t)hook_pace_now();
+	return RESYNC_MIN + (int64_t)(random % (uint64_t)RESYNC_SPREAD);
 }
 
 void hook_pace_init(struct hook_pace *pace, int64_t settle, int64_t now)
