@@ -28,8 +28,9 @@
 /* Up to here a directory is small. */
 #define SMALL 128
 
-/* How long a large one is left in peace. */
+/* How long a large one is left in peace, and while somebody lists it, or holds it open at least. */
 #define PEACE_NS (20 * FS_MS)
+#define LISTED_NS (1000 * FS_MS)
 
 struct fs_fill {
 	struct fs_inode *dir; /* a reference */
@@ -40,7 +41,8 @@ struct fs_fill {
 	size_t n_unwatched;
 	bool starved; /* there was no room for some of these */
 	bool stepping;
-	int64_t due; /* INT64_MAX: not before who lists it has ended; 0: it runs */
+	int64_t due;          /* 0: it runs */
+	int64_t listed_until; /* who lists it is not waited for any longer */
 	struct fs_waiters waiters;
 	TAILQ_ENTRY(fs_fill) link; /* of fs->fills */
 };
@@ -250,8 +252,10 @@ void fs_fill_start(struct fs *fs, struct fs_inode *dir)
 	fill->n_new = 0;
 	fill->n_unwatched = 0;
 	fill->starved = false;
-	if (is_new && fill->list->n_names > SMALL)
+	if (is_new && fill->list->n_names > SMALL) {
 		fill->due = fs_clock_now() + PEACE_NS;
+		fill->listed_until = fill->due + LISTED_NS;
+	}
 	step(fs, fill);
 }
 
@@ -312,8 +316,11 @@ int64_t fs_fill_run(struct fs *fs)
 	/* There may be thousands, and this is called often. */
 	while ((fill = fs->next_fill) && fs->n_probes < WINDOW) {
 		fs->next_fill = TAILQ_NEXT(fill, link); /* or another one, if that ends meanwhile */
-		if (fill->due != 0 && is_listed(fs, fill->dir))
-			continue; /* the end of the listing wakes us */
+		/* The end of the listing wakes us. */
+		if (fill->due != 0 && now < fill->listed_until && is_listed(fs, fill->dir)) {
+			next = fill->listed_until < next ? fill->listed_until : next;
+			continue;
+		}
 		if (fill->due > now) {
 			next = fill->due < next ? fill->due : next;
 			continue;

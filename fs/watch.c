@@ -108,13 +108,18 @@ static void release(struct fs *fs, struct fs_inode *inode)
 
 int fs_watch_load_children(struct fs *fs, struct fs_inode *inode, struct fs_waiter *waiter)
 {
+	int r;
+
 	if (inode->loading && waiter)
 		return fs_children_load(fs, inode, waiter);
 	if (!needs_children(inode))
 		return -EALREADY;
 	if (inode->kind == FS_KIND_DIR)
 		fs_notice_expect_children(fs, inode);
-	return fs_children_load(fs, inode, waiter);
+	r = fs_children_load(fs, inode, waiter);
+	if (r < 0 && inode->kind == FS_KIND_DIR)
+		fs_notice_children_known(fs, inode, r);
+	return r;
 }
 
 static void start_loads(struct fs *fs)
@@ -259,6 +264,7 @@ void fs_watch_gone(struct fs *fs, struct fs_inode *inode)
 		}
 	}
 	fs_inode_unlink(&fs->inodes, inode);
+	unlist(fs, inode);
 	fs_notice_gone(fs, inode);
 	release(fs, inode);
 	fs_inode_unref(&fs->inodes, inode);
@@ -297,6 +303,9 @@ static void refetched(struct fs_fetch *fetch, int r)
 			bind_anew(fs, inode, fetch);
 	}
 	fs_request_end(&refetch->base);
+	/* Nothing will tell: the kernel is to ask itself. */
+	if (r < 0 && r != -ENOENT && r != -ETIMEDOUT)
+		fs_notice_invalidate(fs, inode);
 	fs_notice_known(fs, inode);
 	if (inode->linked && fs_watch_matters(inode) && zk_client_connected(fs->zk) &&
 		(moved || r == -ETIMEDOUT))
@@ -385,6 +394,11 @@ static void lost(void *userdata)
 	}
 }
 
+static bool is_renamed(const struct fs_inode *inode)
+{
+	return inode->stat.czxid == 0 && inode->parent;
+}
+
 static void connected(void *userdata)
 {
 	struct fs *fs = userdata;
@@ -394,7 +408,9 @@ static void connected(void *userdata)
 	HASH_ITER (by_id, fs->inodes.by_id, inode, next) {
 		if (!inode->linked || !inode->exists || inode->kind > FS_KIND_FILE)
 			continue;
-		if (inode->watched && !inode->current)
+		/* After a rename nothing is watched until the first answer is there. */
+		if (!inode->current &&
+			(inode->watched || (is_renamed(inode) && fs_watch_is_held(inode))))
 			fs_watch_renew(fs, inode);
 		if (inode->watched || inode->children_watched)
 			load_children(fs, inode);

@@ -107,6 +107,18 @@ def test_a_directory_takes_not_all_of_the_budget(own_server, client, mounts, ino
     events.wait(("f", "CLOSE_WRITE"))
 
 
+def test_a_large_directory_that_somebody_holds_open_is_watched(own_server, client, mounts, inotify):
+    make_dirs(client, "", 1, 300)
+    mnt = mounts(hosts=own_server.hosts)
+    fd = os.open(mnt / "d0", os.O_RDONLY | os.O_DIRECTORY)
+    assert "f250" in os.listdir(fd)
+    events = inotify(mnt / "d0")
+    wait_for(lambda: mnt.status()["filling"] == "0", 10, "the filling")
+    client.set("/d0/f250", b"new")
+    events.wait(("f250", "CLOSE_WRITE"))
+    os.close(fd)
+
+
 def test_a_directory_is_watched_when_there_is_room_again(
     own_server, client, mounts, inotify, needs_root
 ):
