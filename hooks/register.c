@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hooks/lib/lease.h"
 #include "hooks/lib/log.h"
 #include "hooks/lib/options.h"
 #include "hooks/lib/pace.h"
@@ -22,7 +23,7 @@
 struct registrar {
 	struct hook_common common;
 	struct register_probe probe;
-	struct register_lease lease;
+	struct hook_lease lease;
 	const char *name_format;
 	char *name, *data; /* owned */
 	int64_t interval;
@@ -237,8 +238,8 @@ static void probe(struct registrar *registrar)
 
 static void keep_lease(struct registrar *registrar)
 {
-	struct register_lease *lease = &registrar->lease;
-	int r = lease->fd >= 0 ? register_lease_check(lease) : 0;
+	struct hook_lease *lease = &registrar->lease;
+	int r = lease->fd >= 0 ? hook_lease_check(lease) : 0;
 
 	hook_watch_update(registrar->watch);
 	if (r == 0 && registrar->common.dry_run) {
@@ -247,7 +248,7 @@ static void keep_lease(struct registrar *registrar)
 		return;
 	}
 	if (r == 0) {
-		r = register_lease_take(lease);
+		r = hook_lease_take(lease);
 		r = r == 0 ? 1 : r;
 	}
 	tell(registrar, r);
@@ -259,7 +260,7 @@ static void act(struct registrar *registrar)
 		keep_lease(registrar);
 		return;
 	}
-	register_lease_drop(&registrar->lease);
+	hook_lease_drop(&registrar->lease);
 	tell(registrar, 0);
 }
 
@@ -316,7 +317,7 @@ static int prepare(struct registrar *registrar)
 
 static void done(struct registrar *registrar)
 {
-	register_lease_drop(&registrar->lease);
+	hook_lease_drop(&registrar->lease);
 	hook_loop_done(&registrar->loop);
 	hook_watch_free(registrar->watch);
 	free(registrar->name);

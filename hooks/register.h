@@ -21,21 +21,4 @@ struct register_probe {
 /* Takes at most the timeout. The loop is for the child of REGISTER_EXEC. */
 bool register_probe_is_up(const struct register_probe *probe, struct hook_loop *loop);
 
-/*
- * A lease on a name in a directory: .lease is held open, and the name is there for as long.
- * fd -1: none.
- */
-struct register_lease {
-	int fd;
-	const char *dir, *name, *data;
-};
-
-/* 0; -EEXIST: somebody else has the name; any other -errno: not known, or not possible now. */
-int register_lease_take(struct register_lease *lease);
-
-/* 1: it is held; 0: it is lost, and none now; -errno: not known, nothing has changed. */
-int register_lease_check(struct register_lease *lease);
-
-void register_lease_drop(struct register_lease *lease);
-
 #endif

@@ -3,7 +3,7 @@
  * Leases by the file .lease, which knows for each open file which names it holds. So what is ours is
  * what our open file says is ours, and never a file that merely has our name.
  */
-#include "hooks/register.h"
+#include "hooks/lib/lease.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int write_line(const struct register_lease *lease)
+static int write_line(const struct hook_lease *lease)
 {
 	char *line = NULL;
 	int n = asprintf(&line, "-- %s %s", lease->name, lease->data), r = 0;
@@ -25,7 +25,7 @@ static int write_line(const struct register_lease *lease)
 	return r;
 }
 
-int register_lease_take(struct register_lease *lease)
+int hook_lease_take(struct hook_lease *lease)
 {
 	char *path = NULL;
 	int r;
@@ -39,7 +39,7 @@ int register_lease_take(struct register_lease *lease)
 	errno = 0;
 	r = write_line(lease);
 	if (r < 0)
-		register_lease_drop(lease);
+		hook_lease_drop(lease);
 	return r;
 }
 
@@ -62,7 +62,7 @@ static bool is_dead(int error)
 	return error == ENOTCONN || error == ECONNABORTED || error == ENODEV;
 }
 
-int register_lease_check(struct register_lease *lease)
+int hook_lease_check(struct hook_lease *lease)
 {
 	char names[4096];
 	size_t size = 0;
@@ -79,11 +79,11 @@ int register_lease_check(struct register_lease *lease)
 	names[size] = '\0';
 	if (lists(names, lease->name))
 		return 1;
-	register_lease_drop(lease);
+	hook_lease_drop(lease);
 	return 0;
 }
 
-void register_lease_drop(struct register_lease *lease)
+void hook_lease_drop(struct hook_lease *lease)
 {
 	if (lease->fd >= 0)
 		close(lease->fd);
