@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hooks/lib/lease.h"
 #include "hooks/lib/log.h"
 #include "hooks/lib/options.h"
 #include "hooks/lib/pace.h"
@@ -328,7 +327,7 @@ int main(int argc, char **argv)
 {
 	struct registrar registrar = {
 		.probe = { .ip = "127.0.0.1", .timeout = HOOK_NS_PER_S },
-		.lease.fd = -1,
+		.lease = { .fd = -1, .special = ".lease" },
 		.name_format = "s%p",
 		.interval = 2 * HOOK_NS_PER_S,
 		.rise = 1,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hooks/lib/lease.h"
 #include "hooks/lib/loop.h"
 
 enum register_check { REGISTER_CONNECT, REGISTER_LISTEN, REGISTER_EXEC };

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ int hook_lease_take(struct hook_lease *lease)
 	char *path = NULL;
 	int r;
 
-	if (asprintf(&path, "%s/.lease", lease->dir) < 0)
+	if (asprintf(&path, "%s/%s", lease->dir, lease->special) < 0)
 		return -ENOMEM;
 	lease->fd = open(path, O_RDWR | O_CLOEXEC);
 	free(path);

@@ -3,11 +3,12 @@
 #define HOOKS_LIB_LEASE_H
 
 /*
- * A lease on a name in a directory: .lease is held open, and the name is there for as long.
- * fd -1: none.
+ * A lease on a name in a directory: .lease is held open, and the name is there for as long. Or the
+ * same by .ephemeral: then the name stays until the mount goes. fd -1: none.
  */
 struct hook_lease {
 	int fd;
+	const char *special; /* ".lease" or ".ephemeral" */
 	const char *dir, *name, *data;
 };
 

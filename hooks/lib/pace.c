@@ -52,6 +52,11 @@ void hook_pace_touched(struct hook_pace *pace, int64_t now)
 	pace->due = now + pace->settle < pace->limit ? now + pace->settle : pace->limit;
 }
 
+bool hook_pace_is_touched(const struct hook_pace *pace)
+{
+	return pace->limit != INT64_MAX;
+}
+
 void hook_pace_looked(struct hook_pace *pace, int64_t now, bool failed)
 {
 	pace->limit = INT64_MAX;

@@ -19,6 +19,9 @@ void hook_pace_init(struct hook_pace *pace, int64_t settle, int64_t now);
 /* Something happened: look once it is quiet, or has gone on for ten times as long. */
 void hook_pace_touched(struct hook_pace *pace, int64_t now);
 
+/* Whether a look is due because something happened. */
+bool hook_pace_is_touched(const struct hook_pace *pace);
+
 /* A look is done: the next after a resync of 60 s ± 20 %, or sooner where it failed. */
 void hook_pace_looked(struct hook_pace *pace, int64_t now, bool failed);
 

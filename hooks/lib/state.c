@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #include "hooks/lib/file.h"
 
 /* FNV-1a. The NUL counts: "ab", "c" is not "a", "bc". */
-static uint64_t hash(const char *const keys[])
+uint64_t hook_state_hash(const char *const keys[])
 {
 	uint64_t h = 0xcbf29ce484222325;
 
@@ -52,8 +51,8 @@ int hook_state_path(const char *name, const char *const keys[], char **pathp)
 	if (r < 0)
 		return r;
 	r = hook_file_make_dirs(folder);
-	if (r == 0 &&
-		asprintf(pathp, "%s/%s-%016llx", folder, name, (unsigned long long)hash(keys)) < 0)
+	if (r == 0 && asprintf(pathp, "%s/%s-%016llx", folder, name,
+			      (unsigned long long)hook_state_hash(keys)) < 0)
 		r = -ENOMEM;
 	free(folder);
 	return r;

@@ -2,6 +2,11 @@
 #ifndef HOOKS_LIB_STATE_H
 #define HOOKS_LIB_STATE_H
 
+#include <stdint.h>
+
+/* Over all of keys, which ends with NULL. For names and to spread hosts, not against an adversary. */
+uint64_t hook_state_hash(const char *const keys[]);
+
 /*
  * Where a hook keeps what it must know after a restart: NAME-HASH in $STATE_DIRECTORY (systemd's), or
  * in zkfs/ of $XDG_STATE_HOME or ~/.local/state. The hash is over keys, which ends with NULL. The
