@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKS_DEPLOY_H
+#define HOOKS_DEPLOY_H
+
+#include <stdbool.h>
+
+#include "hooks/lib/options.h"
+
+/* Room for a commit id as text, a target's relative path, a URL, and why something went wrong. */
+enum { DEPLOY_ID_SIZE = 41, DEPLOY_PATH_SIZE = 128, DEPLOY_URL_SIZE = 2048, DEPLOY_WHY_SIZE = 512 };
+
+/*
+ * What has gone wrong, told for people: without control characters, as parts of it come from others.
+ * Every step of a deployment gives a hook_exit, and fills why if it is not HOOK_OK.
+ */
+__attribute__((format(printf, 3, 4))) enum hook_exit deploy_fail(
+	char why[DEPLOY_WHY_SIZE], enum hook_exit code, const char *format, ...);
+
+/* The hook_exit for an errno. */
+enum hook_exit deploy_code_of_errno(int error);
+
+#endif

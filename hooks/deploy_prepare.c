@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All that comes before a tree can be published: fetch, check out, compare, sync. */
+#include "hooks/deploy_prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hooks/deploy_checkout.h"
+#include "hooks/deploy_target.h"
+
+/* A repository of which a part is missing is damaged, and fetched anew: once. */
+static enum hook_exit get_commit(const struct deploy_root *root, const struct deploy_source *source,
+	const char *commit, git_repository **cachep, char *why)
+{
+	enum hook_exit code = HOOK_IO;
+
+	for (int tries = 0; tries < 2 && code == HOOK_IO; tries++) {
+		git_repository *cache = NULL;
+
+		if (tries > 0 && deploy_cache_drop(root, source->url) < 0)
+			break;
+		code = deploy_cache_open(root, source, commit, &cache, why);
+		if (code == HOOK_OK)
+			code = deploy_checkout_inspect(cache, commit, why);
+		if (code == HOOK_OK)
+			*cachep = cache;
+		else
+			git_repository_free(cache);
+	}
+	return code;
+}
+
+static int write_record(int tree, const struct deploy_root *root,
+	const struct deploy_config *config, long live, bool post_pending)
+{
+	struct deploy_record record = { .post_pending = post_pending };
+	int r = deploy_target_next_number(root, config->path, live, &record.number);
+
+	strcpy(record.url, config->url);
+	strcpy(record.commit, config->commit);
+	strcpy(record.path, config->path);
+	return r < 0 ? r : deploy_record_write(tree, &record);
+}
+
+/* The tree gets its other name when it is whole. */
+static int finish(const struct deploy_root *root, const struct deploy_config *config, long live,
+	bool post_pending)
+{
+	int tree = openat(root->own, DEPLOY_MAKING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = tree < 0 ? -errno : write_record(tree, root, config, live, post_pending);
+
+	if (r == 0 && syncfs(tree) < 0)
+		r = -errno;
+	if (tree >= 0)
+		close(tree);
+	if (r == 0 && renameat(root->own, DEPLOY_MAKING, root->own, DEPLOY_FRESH) < 0)
+		r = -errno;
+	return r;
+}
+
+static enum hook_exit make_tree(git_repository *cache, const struct deploy_root *root,
+	const struct deploy_config *config, char *why)
+{
+	char *path = NULL;
+	enum hook_exit code;
+
+	if (asprintf(&path, "%s/" DEPLOY_MAKING, root->own_path) < 0)
+		return deploy_fail(why, HOOK_IO, "out of memory");
+	code = deploy_checkout_make(cache, config->url, config->commit, path, why);
+	free(path);
+	return code;
+}
+
+enum hook_exit deploy_prepare(const struct deploy_root *root, const struct deploy_config *config,
+	const char *ssh_key, bool post_pending, char why[DEPLOY_WHY_SIZE])
+{
+	struct deploy_source source = { .url = config->url, .ssh_key = ssh_key };
+	git_repository *cache = NULL;
+	struct deploy_target target;
+	enum hook_exit code;
+	int r = deploy_target_recover(root);
+
+	if (r < 0)
+		return deploy_fail(
+			why, HOOK_IO, "the working folder cannot be cleared: %s", strerror(-r));
+	deploy_git_init();
+	code = deploy_target_look(root, config->path, &target, why);
+	if (code == HOOK_OK)
+		code = get_commit(root, &source, config->commit, &cache, why);
+	if (code == HOOK_OK)
+		code = make_tree(cache, root, config, why);
+	git_repository_free(cache);
+	git_libgit2_shutdown();
+	if (code != HOOK_OK)
+		return code;
+	r = finish(root, config, target.live.number, post_pending);
+	return r < 0 ? deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r))
+		     : HOOK_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKS_DEPLOY_ROOT_H
+#define HOOKS_DEPLOY_ROOT_H
+
+#include "hooks/deploy.h"
+
+/*
+ * In our own folder: where a tree is made; where it is once it is whole, and by the exchange the old
+ * one gets there; where what is to be removed is.
+ */
+#define DEPLOY_MAKING "work/making"
+#define DEPLOY_FRESH "work/tree"
+#define DEPLOY_TRASH "work/trash"
+
+/* The folder that trees are deployed into, and our own folder in it, on the same file system. */
+struct deploy_root {
+	char *path, *own_path; /* absolute */
+	int fd, own;           /* descriptors of both */
+};
+
+/* Makes our own folder and those in it. -errno. */
+int deploy_root_open(const char *path, struct deploy_root *root);
+void deploy_root_done(struct deploy_root *root);
+
+/* Only who has the lock changes anything. -EBUSY: another has it. Closing *fdp lets it go. */
+int deploy_root_lock(const struct deploy_root *root, int *fdp);
+
+/* Removes a folder, by its path below our own folder. It may be missing. -errno. */
+int deploy_root_remove(const struct deploy_root *root, const char *place);
+
+#endif

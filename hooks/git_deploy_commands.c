@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of zkfs-git-deploy for people: rollback, resume, status. */
+#include "hooks/git_deploy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/deploy_release.h"
+#include "hooks/deploy_status.h"
+#include "hooks/git_deploy_run.h"
+#include "hooks/lib/log.h"
+#include "hooks/lib/loop.h"
+#include "hooks/lib/pace.h"
+
+#define LOCK_PATIENCE (10 * HOOK_NS_PER_S)
+
+static int open_root(const struct git_deploy_options *options, struct deploy_root *root)
+{
+	int r = deploy_root_open(options->root, root);
+
+	if (r < 0)
+		hook_log(HOOK_LOG_ERROR, "--root %s: %s", options->root, strerror(-r));
+	return r;
+}
+
+/* The one path, if it is only one. */
+struct only {
+	char path[DEPLOY_PATH_SIZE];
+	size_t n;
+};
+
+static void count_path(void *data, const char *path)
+{
+	struct only *only = data;
+
+	snprintf(only->path, sizeof(only->path), "%s", path);
+	only->n++;
+}
+
+static enum hook_exit choose_path(const struct git_deploy_options *options,
+	const struct deploy_root *root, char path[DEPLOY_PATH_SIZE])
+{
+	struct only only = { .n = 0 };
+	char why[DEPLOY_WHY_SIZE];
+
+	if (options->path && deploy_config_check_path(options->path, why) != HOOK_OK) {
+		hook_log(HOOK_LOG_ERROR, "--path: %s", why);
+		return HOOK_USAGE;
+	}
+	if (options->path)
+		count_path(&only, options->path);
+	else
+		deploy_release_each_target(root, count_path, &only);
+	strcpy(path, only.path);
+	if (only.n == 1)
+		return HOOK_OK;
+	if (only.n == 0)
+		hook_log(HOOK_LOG_ERROR, "nothing is deployed in %s", options->root);
+	else
+		hook_log(HOOK_LOG_ERROR, "%zu paths are deployed in %s: which --path?", only.n,
+			options->root);
+	return only.n == 0 ? HOOK_UNAVAILABLE : HOOK_USAGE;
+}
+
+/* A deployment that is under way comes to its end, or not. */
+static int wait_for_lock(const struct deploy_root *root, int *lockp)
+{
+	int64_t end = hook_pace_now() + LOCK_PATIENCE;
+	int r;
+
+	while ((r = deploy_root_lock(root, lockp)) == -EBUSY && hook_pace_now() < end)
+		usleep(50000);
+	if (r < 0)
+		hook_log(HOOK_LOG_ERROR, "%s: %s", root->path,
+			r == -EBUSY ? "a deployment is under way" : strerror(-r));
+	return r;
+}
+
+static enum hook_exit run_post(const struct git_deploy_options *options,
+	const struct deploy_root *root, const struct deploy_target *target)
+{
+	struct hook_loop loop = { .signals = -1 };
+	struct git_deploy_run run;
+	int r = hook_loop_init(&loop);
+
+	git_deploy_run_init(&run, options, root);
+	if (r == 0)
+		r = git_deploy_run_post(&run, &target->live);
+	if (r == 0)
+		git_deploy_run_advance(&run, hook_loop_wait_child(&loop, &run.child), NULL, NULL);
+	if (r < 0 || run.code != HOOK_OK)
+		hook_log(HOOK_LOG_ERROR, "--post: %s", r < 0 ? strerror(-r) : run.why);
+	hook_loop_done(&loop);
+	return r < 0 ? HOOK_IO : run.code;
+}
+
+static enum hook_exit roll_back(
+	const struct deploy_root *root, const char *path, struct deploy_target *target)
+{
+	char why[DEPLOY_WHY_SIZE];
+	enum hook_exit code;
+	int lock;
+
+	if (wait_for_lock(root, &lock) < 0)
+		return HOOK_TIMEOUT;
+	code = deploy_target_rollback(root, path, target, why);
+	close(lock);
+	if (code != HOOK_OK)
+		hook_log(HOOK_LOG_ERROR, "%s", why);
+	else
+		hook_log(HOOK_LOG_INFO, "%s is at %s again", path, target->live.commit);
+	return code;
+}
+
+int git_deploy_rollback(const struct git_deploy_options *options)
+{
+	char path[DEPLOY_PATH_SIZE];
+	struct deploy_target target;
+	struct deploy_root root;
+	enum hook_exit code;
+
+	if (open_root(options, &root) < 0)
+		return HOOK_CONFIG;
+	code = choose_path(options, &root, path);
+	if (code == HOOK_OK)
+		code = roll_back(&root, path, &target);
+	if (code == HOOK_OK && options->post)
+		code = run_post(options, &root, &target);
+	deploy_root_done(&root);
+	return code;
+}
+
+int git_deploy_resume(const struct git_deploy_options *options)
+{
+	char path[DEPLOY_PATH_SIZE];
+	struct deploy_root root;
+	enum hook_exit code;
+
+	if (open_root(options, &root) < 0)
+		return HOOK_CONFIG;
+	code = choose_path(options, &root, path);
+	if (code == HOOK_OK && deploy_release_hold(&root, path, "") < 0)
+		code = HOOK_IO;
+	deploy_root_done(&root);
+	return code;
+}
+
+static void print_releases(const struct deploy_root *root, const char *path)
+{
+	struct deploy_record record;
+	long *numbers = NULL;
+	size_t n = 0;
+
+	deploy_release_list(root, path, &numbers, &n);
+	for (size_t i = 0; i < n; i++)
+		if (deploy_release_record(root, path, numbers[i], &record) == 0)
+			printf("  kept: %s  made %s\n", record.commit, record.time);
+	free(numbers);
+}
+
+static void print_target(void *data, const char *path)
+{
+	const struct deploy_root *root = data;
+	char why[DEPLOY_WHY_SIZE] = "", held[DEPLOY_ID_SIZE];
+	struct deploy_target target;
+
+	if (deploy_target_look(root, path, &target, why) != HOOK_OK)
+		printf("%s: %s\n", path, why);
+	else if (target.state != DEPLOY_LIVE)
+		printf("%s: nothing is deployed\n", path);
+	else
+		printf("%s: %s  made %s%s\n", path, target.live.commit, target.live.time,
+			target.live.post_pending ? ", --post is due" : "");
+	if (deploy_release_held(root, path, held) == 0 && held[0])
+		printf("  held: %s\n", held);
+	print_releases(root, path);
+}
+
+static int print_root(const struct git_deploy_options *options)
+{
+	struct deploy_root root;
+	int r;
+
+	if (open_root(options, &root) < 0)
+		return HOOK_CONFIG;
+	r = deploy_release_each_target(&root, print_target, &root);
+	deploy_root_done(&root);
+	return r < 0 ? HOOK_IO : HOOK_OK;
+}
+
+int git_deploy_status(const struct git_deploy_options *options)
+{
+	return options->root ? print_root(options) : HOOK_OK;
+}
