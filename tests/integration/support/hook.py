@@ -28,10 +28,14 @@ class Hooks:
         for name in ("NOTIFY_SOCKET", "JOURNAL_STREAM", "STATE_DIRECTORY", "WATCHDOG_USEC"):
             self.environment.pop(name, None)
 
+    @staticmethod
+    def program(name):
+        return FOLDER / name
+
     def run(self, name, *args, check=False, env=None, **kwargs):
         """To its end; gives what support.waiting.run gives."""
         environment = {**self.environment, **(env or {})}
-        return run(FOLDER / name, *args, check=check, env=environment, **kwargs)
+        return run(self.program(name), *args, check=check, env=environment, **kwargs)
 
     def start(self, name, *args, env=None):
         hook = Hook(self, name, args, {**self.environment, **(env or {})})
@@ -55,7 +59,7 @@ class Hook:
         self.err = hooks.folder / f"{name}-{number}.err"
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
-                DIES_WITH_PARENT + [str(FOLDER / name)] + [str(arg) for arg in args],
+                DIES_WITH_PARENT + [str(hooks.program(name))] + [str(arg) for arg in args],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
