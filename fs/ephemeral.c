@@ -225,10 +225,19 @@ static void look(struct fs_ephemeral *ephemeral)
 
 /* Making it again */
 
+/* It was removed, or renamed, while it was being made: what has come of that must not stay. */
+static void made_in_vain(struct fs_ephemeral *ephemeral, int r)
+{
+	if (r == 0 || r == -ETIMEDOUT || r == -EIO)
+		fs_ephemeral_doubt(ephemeral->fs, ephemeral->path);
+}
+
 static void made(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct fs_ephemeral *ephemeral = userdata;
 
+	if (ephemeral->detached)
+		made_in_vain(ephemeral, r);
 	if (!job_ended(ephemeral))
 		return;
 	if (r == 0) {
