@@ -374,6 +374,59 @@ def test_a_removal_that_is_lost_with_its_session_is_one(server, proxy, mnt, tree
     os.close(lease)
 
 
+@LOSSES
+@OWNERS
+def test_a_rename_that_is_lost_with_its_session(server, proxy, mnt, tree, lose, special):
+    """Done or refused: there is one of it, under the name that was told."""
+    lease = lease_of(mnt / special, b"a x")
+    error = lose_with_session(
+        server, proxy, lose, zk.MULTI, lambda: os.rename(mnt / "a", mnt / "b")
+    )
+    wait_ends_as(tree, mnt, {"a" if error else "b": b"x"})
+    os.close(lease)
+    if special == ".lease":
+        wait_ends_as(tree, mnt, {})
+
+
+@LOSSES
+@pytest.mark.parametrize("target", ["plain", "ephemeral"])
+def test_a_replacement_that_is_lost_with_its_session(server, proxy, mnt, tree, lose, target):
+    put(mnt / ".ephemeral", b"a x")
+    if target == "plain":
+        write(mnt / "b", b"y")
+    else:
+        put(mnt / ".ephemeral", b"b y")
+    error = lose_with_session(
+        server, proxy, lose, zk.MULTI, lambda: os.rename(mnt / "a", mnt / "b")
+    )
+    if not error:
+        wait_ends_as(tree, mnt, {"b": b"x"})
+    elif target == "ephemeral":
+        wait_ends_as(tree, mnt, {"a": b"x", "b": b"y"})
+    else:
+        assert lose == "lose_request"
+        wait_equal(tree.children, ["a", "b"])
+        assert owners(tree, ["a", "b"]) == [mnt.session(), 0]
+
+
+@LOSSES
+@pytest.mark.parametrize("names", [("eph", "plain"), ("plain", "eph")])
+def test_an_exchange_that_is_lost_with_its_session(server, proxy, mnt, tree, lose, names):
+    put(mnt / ".ephemeral", b"eph x")
+    write(mnt / "plain", b"y")
+    error = lose_with_session(
+        server,
+        proxy,
+        lose,
+        zk.MULTI,
+        lambda: renameat2(*(mnt / name for name in names), RENAME_EXCHANGE),
+    )
+    ours, other = ("eph", "plain") if error else ("plain", "eph")
+    wait_for(lambda: owners(tree, [ours, other]) == [mnt.session(), 0], 20)
+    assert [tree.get(f"/{name}") for name in (ours, other)] == [b"x", b"y"]
+    wait_equal(lambda: read(mnt / ".ephemeral"), ours.encode() + b"\n")
+
+
 def test_a_renamed_directory_takes_them_along(server, proxy, mnt, tree):
     os.mkdir(mnt / "d")
     lease = lease_of(mnt / "d" / ".lease", b"a 1", b"-s s 2")

@@ -540,13 +540,18 @@ def do_exchange(mnt):
     renameat2(mnt / "file", mnt / "other", RENAME_EXCHANGE)
 
 
+def do_exchange_directory(mnt):
+    renameat2(mnt / "file", mnt / "empty", RENAME_EXCHANGE)
+
+
 def do_acl(mnt):
     os.setxattr(mnt / "file", "user.zk.acl", b"world:anyone:cdrwa,ip:127.0.0.1:r")
 
 
 OPERATIONS = {call.__name__[3:]: call for call in (
     do_set, do_change_in_place, do_append, do_create, do_exclusive_create, do_unlink, do_mkdir,
-    do_rmdir, do_rename, do_rename_onto, do_rename_directory, do_exchange, do_acl,
+    do_rmdir, do_rename, do_rename_onto, do_rename_directory, do_exchange,
+    do_exchange_directory, do_acl,
 )}
 
 
