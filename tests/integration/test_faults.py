@@ -349,6 +349,21 @@ def end_while_waiting(mnt, proxy, *calls):
     mnt.wait_gone()
 
 
+def test_ending_zkfs_while_a_directory_is_looked_up(proxy, mounts, tree):
+    """What is in it is asked for before its entry is given out."""
+    for name in "abc":
+        tree.create(f"/d/{name}", b"data")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    mnt.catch_up()
+    trap = proxy.lose_request(zk.EXISTS, then_cut=True)
+    thread = in_background(lambda: os.stat(mnt / "d"))
+    assert trap.sprung.wait(10 * SCALE)
+    wait_for(lambda: waits(thread.native_id), 5, "the call to wait")
+    mnt.signal(signal.SIGTERM)
+    mnt.wait_gone()
+    assert joined(thread).error is not None
+
+
 def test_ending_zkfs_while_an_append_is_on_its_way(proxy, mounts, tree):
     tree.create("/log", b"old\n")
     mnt = mounts(hosts=proxy.hosts + tree.root)
