@@ -166,8 +166,8 @@ static void loaded(void *userdata, int r, const struct zk_reply *reply)
 	struct fs_waiter *waiter;
 
 	children->base.op = NULL;
-	/* A rename since then: it has another path now. */
-	if (children->n_moves != fs->n_moves && (r == 0 || r == -ENOENT)) {
+	/* A rename since then: it has another path now, if any. */
+	if (inode->linked && children->n_moves != fs->n_moves && (r == 0 || r == -ENOENT)) {
 		r = ask(children);
 		if (r == 0)
 			return;

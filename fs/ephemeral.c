@@ -29,7 +29,7 @@
 
 static void step(struct fs_ephemeral *ephemeral);
 
-static int64_t session_now(const struct fs *fs)
+int64_t fs_ephemerals_session(const struct fs *fs)
 {
 	struct zk_client_info info;
 
@@ -39,7 +39,7 @@ static int64_t session_now(const struct fs *fs)
 
 static bool is_of_session(const struct fs_ephemeral *ephemeral)
 {
-	return ephemeral->session == session_now(ephemeral->fs);
+	return ephemeral->session == fs_ephemerals_session(ephemeral->fs);
 }
 
 static struct fs_ephemeral *find(const struct fs *fs, const char *path)
@@ -173,7 +173,7 @@ static void found(struct fs_ephemeral *ephemeral, const struct zk_reply *reply)
 {
 	int64_t owner = reply->stat.ephemeral_owner;
 
-	if (owner == session_now(ephemeral->fs)) {
+	if (owner == fs_ephemerals_session(ephemeral->fs)) {
 		take_state(ephemeral, reply);
 		step(ephemeral);
 	} else if (is_of_session(ephemeral)) {
@@ -225,10 +225,19 @@ static void look(struct fs_ephemeral *ephemeral)
 
 /* Making it again */
 
+/* It was removed, or renamed, while it was being made: what has come of that must not stay. */
+static void made_in_vain(struct fs_ephemeral *ephemeral, int r)
+{
+	if (r == 0 || r == -ETIMEDOUT || r == -EIO)
+		fs_ephemeral_doubt(ephemeral->fs, ephemeral->path);
+}
+
 static void made(void *userdata, int r, const struct zk_reply *reply)
 {
 	struct fs_ephemeral *ephemeral = userdata;
 
+	if (ephemeral->detached)
+		made_in_vain(ephemeral, r);
 	if (!job_ended(ephemeral))
 		return;
 	if (r == 0) {
@@ -351,7 +360,7 @@ void fs_ephemeral_doubt(struct fs *fs, const char *path)
 
 	if (!ephemeral)
 		return;
-	ephemeral->session = session_now(fs);
+	ephemeral->session = fs_ephemerals_session(fs);
 	ephemeral->stale = true;
 	link_in(ephemeral);
 	leave(ephemeral);
@@ -424,7 +433,7 @@ struct fs_ephemeral *fs_ephemeral_take(struct fs *fs, const char *path)
 }
 
 void fs_ephemeral_put(struct fs *fs, struct fs_ephemeral *ephemeral, const char *path,
-	struct zk_blob *data, const struct zk_acl *acl)
+	struct zk_blob *data, const struct zk_acl *acl, int64_t session)
 {
 	struct fs_ephemeral *old = find(fs, path);
 	char *name = strdup(path);
@@ -443,7 +452,7 @@ void fs_ephemeral_put(struct fs *fs, struct fs_ephemeral *ephemeral, const char 
 	ephemeral->data = zk_blob_ref(data);
 	zk_acl_free(ephemeral->acl);
 	ephemeral->acl = zk_acl_copy(acl);
-	ephemeral->session = session_now(fs);
+	ephemeral->session = session;
 	ephemeral->czxid = ephemeral->mzxid = 0;
 	ephemeral->stale = true;
 	link_in(ephemeral);

@@ -86,10 +86,14 @@ void fs_ephemeral_removed(struct fs *fs, const char *path);
 void fs_ephemeral_acl_set(struct fs *fs, const char *path, const struct zk_acl *acl);
 
 /* A rename made it anew, as one of ours, whose ever it was: takes it out (NULL: it is not among
- * them), and puts it (or a new one) in. */
+ * them), and puts it (or a new one) in. `session`: of when that was sent. If it is over by now, and the
+ * ephemeral with it, that is made again. */
 struct fs_ephemeral *fs_ephemeral_take(struct fs *fs, const char *path);
 void fs_ephemeral_put(struct fs *fs, struct fs_ephemeral *ephemeral, const char *path,
-	struct zk_blob *data, const struct zk_acl *acl);
+	struct zk_blob *data, const struct zk_acl *acl, int64_t session);
+
+/* The session of now. */
+int64_t fs_ephemerals_session(const struct fs *fs);
 
 /* What the watcher of watch.c is told. */
 void fs_ephemeral_fired(struct fs *fs, const char *path);

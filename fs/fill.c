@@ -34,6 +34,7 @@
 
 struct fs_fill {
 	struct fs_inode *dir; /* a reference */
+	uint64_t number;      /* not 0 */
 	struct fs_list *list;
 	size_t position;
 	size_t n_asked; /* and not answered */
@@ -52,7 +53,7 @@ struct probe {
 	struct fs_request base;
 	struct fs_fetch fetch;
 	struct fs_inode *dir; /* a reference */
-	bool is_arrival;
+	uint64_t fill;        /* number of the one that asks; 0: the name is an arrival */
 	char name[ZK_PATH_NAME_MAX + 1];
 };
 
@@ -91,22 +92,22 @@ static void probed(struct fs_fetch *fetch, int r)
 	struct fs *fs = probe->base.fs;
 	struct fs_inode *dir = fs_inode_ref(probe->dir);
 	struct fs_fill *fill = dir->fill;
-	bool is_arrival = probe->is_arrival;
+	uint64_t number = probe->fill;
 
 	if (r == 0)
 		bind(probe);
 	fs_request_end(&probe->base);
-	fs->n_probes -= is_arrival ? 0 : 1;
-	if (is_arrival) {
+	fs->n_probes -= number ? 1 : 0;
+	if (number == 0) {
 		fs_notice_arrived(fs, dir);
-	} else if (fill) {
+	} else if (fill && fill->number == number) { /* not one that has begun since */
 		fill->n_asked--;
 		step(fs, fill);
 	}
 	fs_inode_unref(&fs->inodes, dir);
 }
 
-static int ask(struct fs *fs, struct fs_inode *dir, const char *name, bool is_arrival)
+static int ask(struct fs *fs, struct fs_inode *dir, const char *name, uint64_t fill)
 {
 	struct probe *probe = fs_request_new_internal(fs, sizeof(*probe), probe_free);
 	int r;
@@ -114,7 +115,7 @@ static int ask(struct fs *fs, struct fs_inode *dir, const char *name, bool is_ar
 	if (!probe)
 		return -ENOMEM;
 	probe->dir = fs_inode_ref(dir);
-	probe->is_arrival = is_arrival;
+	probe->fill = fill;
 	strcpy(probe->name, name);
 	probe->fetch = (struct fs_fetch){
 		.fs = fs, .watch = true, .opp = &probe->base.op, .done = probed
@@ -128,7 +129,7 @@ static int ask(struct fs *fs, struct fs_inode *dir, const char *name, bool is_ar
 
 void fs_fill_arrival(struct fs *fs, struct fs_inode *dir, const char *name)
 {
-	if (ask(fs, dir, name, true) == 0)
+	if (ask(fs, dir, name, 0) == 0)
 		fs_notice_arrives(fs, dir);
 }
 
@@ -185,7 +186,7 @@ static bool fill_child(struct fs *fs, struct fs_fill *fill, const char *name)
 		return false;
 	if (!has_room || fill->n_new >= SHARE(fs->options->watches)) {
 		skip(fill, !has_room);
-	} else if (ask(fs, fill->dir, name, false) < 0) {
+	} else if (ask(fs, fill->dir, name, fill->number) < 0) {
 		skip(fill, true);
 	} else {
 		fs->n_probes++;
@@ -242,6 +243,7 @@ void fs_fill_start(struct fs *fs, struct fs_inode *dir)
 		if (!fill)
 			return;
 		fill->dir = fs_inode_ref(dir);
+		fill->number = ++fs->n_fills;
 		STAILQ_INIT(&fill->waiters);
 		TAILQ_INSERT_TAIL(&fs->fills, fill, link);
 		dir->fill = fill;

@@ -110,6 +110,7 @@ void fs_done(struct fs *fs)
 	struct fs_request *request;
 	struct fs_file *file;
 
+	fs_fill_stop_all(fs); /* requests wait for them, and are told */
 	while ((request = LIST_FIRST(&fs->requests))) {
 		if (request->op)
 			zk_op_cancel(request->op);
@@ -125,7 +126,6 @@ void fs_done(struct fs *fs)
 	fs_ephemerals_done(fs);
 	fs_tell_stop(fs);
 	fs_notices_free(fs);
-	fs_fill_stop_all(fs);
 	fs_inodes_done(&fs->inodes);
 	fs_device_free(fs->device);
 	zk_acl_free(fs->acl);

@@ -99,6 +99,7 @@ struct fs {
 	bool any_starved; /* some directory that the kernel holds is starved */
 	uint64_t n_moves; /* renames: paths from before are not to be relied on */
 	TAILQ_HEAD(, fs_fill) fills; /* that run */
+	uint64_t n_fills;            /* that have begun */
 	struct fs_fill *next_fill;   /* of fs_fill_run() */
 	size_t n_probes;             /* children that they ask for at the moment */
 

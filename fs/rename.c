@@ -23,6 +23,7 @@
 #include "fs/container.h"
 #include "fs/control.h"
 #include "fs/entry.h"
+#include "fs/ephemeral.h"
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/options.h"
@@ -124,7 +125,7 @@ static void write_multi(struct fs_rename *rename)
 {
 	struct zk_multi *multi = zk_multi_new();
 	size_t probe, max = rename->base.fs->packet_max;
-	int r = multi ? fs_rename_build(rename, multi) : -ENOMEM;
+	int r = multi ? fs_rename_build(rename, multi, &probe) : -ENOMEM;
 
 	if (r == 0 && zk_multi_wire_size(multi) > max)
 		r = -EXDEV;
@@ -133,7 +134,7 @@ static void write_multi(struct fs_rename *rename)
 		fs_request_fail(&rename->base, r);
 		return;
 	}
-	probe = zk_multi_count(multi) - 1;
+	rename->session = fs_ephemerals_session(rename->base.fs);
 	r = zk_multi_start(rename->base.fs->zk, multi, probe, ZK_OP_SINCE_OUTAGE, multi_done,
 		rename, &rename->base.op);
 	if (r < 0)

@@ -179,15 +179,16 @@ bool fs_rename_expects(const struct fs_file *file, const struct fs_rename *renam
 }
 
 /* Ephemerals that were made anew are this mount's. `taken`: as they were, in the tree's order. */
-static void put_ephemerals(struct fs *fs, const struct fs_rename_side *from, const char *to_path,
-	struct fs_ephemeral *const *taken)
+static void put_ephemerals(const struct fs_rename *rename, const struct fs_rename_side *from,
+	const char *to_path, struct fs_ephemeral *const *taken)
 {
 	for (size_t i = 0; i < from->tree.n_nodes; i++) {
 		const struct fs_tree_node *node = from->tree.nodes[i];
 		char *path = fs_tree_path_below(&from->tree, i, to_path);
 
 		if (path && node->stat.ephemeral_owner)
-			fs_ephemeral_put(fs, taken ? taken[i] : NULL, path, node->data, node->acl);
+			fs_ephemeral_put(rename->base.fs, taken ? taken[i] : NULL, path, node->data,
+				node->acl, rename->session);
 		free(path);
 	}
 }
@@ -222,9 +223,9 @@ void fs_rename_move_ephemerals(struct fs_rename *rename)
 	taken = take_ephemerals(fs, from);
 	if (rename->exchange)
 		taken_back = take_ephemerals(fs, to);
-	put_ephemerals(fs, from, to->path, taken);
+	put_ephemerals(rename, from, to->path, taken);
 	if (rename->exchange)
-		put_ephemerals(fs, to, from->path, taken_back);
+		put_ephemerals(rename, to, from->path, taken_back);
 	free(taken_back);
 	free(taken);
 }

@@ -138,7 +138,23 @@ static int add_creation(const struct fs *fs, struct zk_multi *multi, struct fs_r
 	return add_creates(fs, multi, &from->tree, to->path);
 }
 
-int fs_rename_build(struct fs_rename *rename, struct zk_multi *multi)
+/* An ephemeral goes with its session as well: that it is not there any more does not tell that it was
+ * deleted, and there may be nothing left of one that was made. A mark is never there. */
+static size_t find_probe(const struct fs_rename *rename, const struct zk_multi *multi)
+{
+	const struct fs_rename_side *from = &rename->from, *to = &rename->to;
+	size_t n_deleted = to->exists && !to->lives_on ? to->tree.n_nodes : 0;
+
+	if (rename->exchange && !to->lives_on) {
+		n_deleted += from->tree.n_nodes;
+		return is_ephemeral(from) ? n_deleted + 1 : n_deleted;
+	}
+	if (!from->is_data && is_ephemeral(from))
+		return n_deleted;
+	return zk_multi_count(multi) - 1;
+}
+
+static int add_all(struct fs_rename *rename, struct zk_multi *multi)
 {
 	struct fs *fs = rename->base.fs;
 	struct fs_rename_side *from = &rename->from, *to = &rename->to;
@@ -163,4 +179,13 @@ int fs_rename_build(struct fs_rename *rename, struct zk_multi *multi)
 	else
 		r = add_creation(fs, multi, from, to);
 	return r < 0 ? r : add_removal(multi, from);
+}
+
+int fs_rename_build(struct fs_rename *rename, struct zk_multi *multi, size_t *probe)
+{
+	int r = add_all(rename, multi);
+
+	if (r == 0)
+		*probe = find_probe(rename, multi);
+	return r;
 }

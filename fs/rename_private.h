@@ -40,6 +40,7 @@ struct fs_rename {
 	bool exchange, no_replace;
 	unsigned n_reading;
 	int read_error;
+	int64_t session; /* of when the multi was sent */
 	int64_t deadline;
 };
 
@@ -48,8 +49,9 @@ static inline const struct fs_tree_node *fs_rename_root(const struct fs_rename_s
 	return side->tree.nodes[0];
 }
 
-/* Fills in the multi by what was read. 0, or the errno that the rename ends with. */
-int fs_rename_build(struct fs_rename *rename, struct zk_multi *multi);
+/* Fills in the multi by what was read. 0, or the errno that the rename ends with. `probe`: the op that
+ * tells, after a lost answer, whether all was applied. */
+int fs_rename_build(struct fs_rename *rename, struct zk_multi *multi, size_t *probe);
 
 /* After it was done: the inodes, and what is open on them, follow their names. */
 void fs_rename_move_inodes(struct fs_rename *rename);

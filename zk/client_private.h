@@ -174,6 +174,8 @@ void zk_ops_count_from_outage(struct zk_client *client);
 int64_t zk_ops_next_deadline(const struct zk_client *client);
 /* The handle is gone: nothing of what was sent will be answered. */
 void zk_ops_lose_all(struct zk_client *client);
+/* The connection is lost: what was to be removed from the server is not to be set on the next one. */
+void zk_ops_forget_removals(struct zk_client *client);
 /* Nothing will ever be sent again: fails them all with `r`. */
 void zk_ops_fail_all(struct zk_client *client, int r);
 
@@ -210,6 +212,8 @@ void zk_send_forget_watches(struct zk_client *client, const char *path, unsigned
 /* watch.c */
 /* The library has a watch since this very answer. False: nobody wants it any more. */
 bool zk_watch_armed(struct zk_client *client, const char *path, unsigned kind);
+/* The server may have these kinds still, but the next one is not to be told of them. */
+void zk_watch_forget(struct zk_client *client, const char *path, unsigned kinds);
 /* `event`: one of the library's. */
 void zk_watch_fired(struct zk_client *client, const char *path, int event);
 /* Takes those that are leaving from the server; without a connection only from those that the next

@@ -253,6 +253,20 @@ void zk_ops_lose_all(struct zk_client *client)
 		zk_op_returned(op, ZCONNECTIONLOSS);
 }
 
+/* Those that are past their deadline too: nobody waits for them, but the library has their watches. */
+void zk_ops_forget_removals(struct zk_client *client)
+{
+	static const enum zk_place places[] = { ZK_PLACE_SENT, ZK_PLACE_WAITING };
+	const struct zk_op *op;
+
+	for (size_t i = 0; i < 2; i++) {
+		TAILQ_FOREACH (op, &client->places[places[i]], by_place) {
+			if (op->request.type == ZK_REQUEST_UNWATCH)
+				zk_watch_forget(client, op->request.path, op->request.watches);
+		}
+	}
+}
+
 void zk_ops_fail_all(struct zk_client *client, int r)
 {
 	struct zk_op *op;

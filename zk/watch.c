@@ -7,7 +7,8 @@
  *
  * What nobody wants any more leaves the server a few at a time: the kernel lets go of thousands of
  * inodes at once, and who asks something then is not to wait for all of these. Until it has left a
- * watch counts against the budget; whoever wants it again meanwhile finds it still set.
+ * watch counts against the budget; whoever wants it again meanwhile finds it still set. A lost
+ * connection takes all of them along: the next server is told of none of these.
  */
 
 #include "zk/watch.h"
@@ -157,7 +158,8 @@ void zk_watches_remove(struct zk_client *client)
 {
 	struct zk_watch *watch;
 
-	while ((watch = TAILQ_FIRST(&client->leaving)) && client->n_removing < REMOVALS_MAX) {
+	while ((watch = TAILQ_FIRST(&client->leaving)) &&
+		(!client->associated || client->n_removing < REMOVALS_MAX)) {
 		unsigned kinds = watch->leaving;
 
 		disarmed(client, watch, kinds);
@@ -179,8 +181,7 @@ static void leave(struct zk_client *client, struct zk_watch *watch, unsigned kin
 		TAILQ_INSERT_TAIL(&client->leaving, watch, by_leaving);
 	watch->leaving |= kinds;
 	client->n_leaving += count_kinds(kinds);
-	if (!client->dispatching)
-		zk_client_wake(client);
+	zk_client_wake(client);
 }
 
 void zk_watch_drop(struct zk_client *client, const char *path, unsigned kinds)
@@ -240,6 +241,16 @@ static size_t armed_bytes(const struct zk_client *client)
 	return n_bytes;
 }
 
+void zk_watch_forget(struct zk_client *client, const char *path, unsigned kinds)
+{
+	const struct zk_watch *watch = find(client, path);
+
+	if (watch)
+		kinds &= ~watch->armed;
+	if (kinds)
+		zk_send_forget_watches(client, path, kinds);
+}
+
 static void miss(struct zk_client *client, struct zk_watch *watch, unsigned kinds)
 {
 	zk_send_forget_watches(client, watch->path, kinds);
@@ -256,6 +267,7 @@ void zk_watches_fit(struct zk_client *client)
 
 	if (client->closing || !client->zh)
 		return;
+	zk_ops_forget_removals(client);
 	zk_watches_remove(client);
 	if (n_bytes <= max)
 		return;

@@ -322,6 +322,111 @@ def test_what_was_renamed_comes_back_under_its_new_name(server, proxy, mnt, tree
     assert [tree.get("/c"), tree.get("/d")] == [b"y", b"x"]
 
 
+def lose_with_session(server, proxy, lose, opcode, call):
+    """
+    Makes the call, whose request, or its answer, is lost, and the session with it. Gives the error
+    that the call ended with, or None.
+    """
+    outcome = []
+
+    def work():
+        try:
+            call()
+            outcome.append(None)
+        except OSError as error:
+            outcome.append(error)
+
+    trap = getattr(proxy, lose)(opcode, then_cut=True)
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert trap.sprung.wait(20 * SCALE)
+    expire(server.hosts, proxy.session)
+    proxy.heal()
+    thread.join(20 * SCALE)
+    assert outcome, "the call hangs"
+    return outcome[0]
+
+
+def wait_ends_as(tree, mnt, kept):
+    """These ephemerals are there, with their data, and they are all that stays."""
+
+    def is_there():
+        mnt.catch_up()
+        return tree.children() == sorted(kept) and int(mnt.status()["ephemerals"]) == len(kept)
+
+    wait_for(is_there, 20, f"{sorted(kept)} to be all that is there")
+    assert owners(tree, kept) == [mnt.session()] * len(kept)
+    assert {name: tree.get(f"/{name}") for name in kept} == kept
+    assert {name: read(mnt / name) for name in os.listdir(mnt)} == kept
+
+
+LOSSES = pytest.mark.parametrize("lose", ["lose_answer", "lose_request"])
+OWNERS = pytest.mark.parametrize("special", [".ephemeral", ".lease"])
+
+
+@LOSSES
+@OWNERS
+def test_a_removal_that_is_lost_with_its_session_is_one(server, proxy, mnt, tree, lose, special):
+    lease = lease_of(mnt / special, b"a x")
+    error = lose_with_session(server, proxy, lose, zk.DELETE, lambda: os.remove(mnt / "a"))
+    assert error is None
+    wait_ends_as(tree, mnt, {})
+    os.close(lease)
+
+
+@LOSSES
+@OWNERS
+def test_a_rename_that_is_lost_with_its_session(server, proxy, mnt, tree, lose, special):
+    """Done or refused: there is one of it, under the name that was told."""
+    lease = lease_of(mnt / special, b"a x")
+    error = lose_with_session(
+        server, proxy, lose, zk.MULTI, lambda: os.rename(mnt / "a", mnt / "b")
+    )
+    wait_ends_as(tree, mnt, {"a" if error else "b": b"x"})
+    os.close(lease)
+    if special == ".lease":
+        wait_ends_as(tree, mnt, {})
+
+
+@LOSSES
+@pytest.mark.parametrize("target", ["plain", "ephemeral"])
+def test_a_replacement_that_is_lost_with_its_session(server, proxy, mnt, tree, lose, target):
+    put(mnt / ".ephemeral", b"a x")
+    if target == "plain":
+        write(mnt / "b", b"y")
+    else:
+        put(mnt / ".ephemeral", b"b y")
+    error = lose_with_session(
+        server, proxy, lose, zk.MULTI, lambda: os.rename(mnt / "a", mnt / "b")
+    )
+    if not error:
+        wait_ends_as(tree, mnt, {"b": b"x"})
+    elif target == "ephemeral":
+        wait_ends_as(tree, mnt, {"a": b"x", "b": b"y"})
+    else:
+        assert lose == "lose_request"
+        wait_equal(tree.children, ["a", "b"])
+        assert owners(tree, ["a", "b"]) == [mnt.session(), 0]
+
+
+@LOSSES
+@pytest.mark.parametrize("names", [("eph", "plain"), ("plain", "eph")])
+def test_an_exchange_that_is_lost_with_its_session(server, proxy, mnt, tree, lose, names):
+    put(mnt / ".ephemeral", b"eph x")
+    write(mnt / "plain", b"y")
+    error = lose_with_session(
+        server,
+        proxy,
+        lose,
+        zk.MULTI,
+        lambda: renameat2(*(mnt / name for name in names), RENAME_EXCHANGE),
+    )
+    ours, other = ("eph", "plain") if error else ("plain", "eph")
+    wait_for(lambda: owners(tree, [ours, other]) == [mnt.session(), 0], 20)
+    assert [tree.get(f"/{name}") for name in (ours, other)] == [b"x", b"y"]
+    wait_equal(lambda: read(mnt / ".ephemeral"), ours.encode() + b"\n")
+
+
 def test_a_renamed_directory_takes_them_along(server, proxy, mnt, tree):
     os.mkdir(mnt / "d")
     lease = lease_of(mnt / "d" / ".lease", b"a 1", b"-s s 2")

@@ -349,6 +349,21 @@ def end_while_waiting(mnt, proxy, *calls):
     mnt.wait_gone()
 
 
+def test_ending_zkfs_while_a_directory_is_looked_up(proxy, mounts, tree):
+    """What is in it is asked for before its entry is given out."""
+    for name in "abc":
+        tree.create(f"/d/{name}", b"data")
+    mnt = mounts(hosts=proxy.hosts + tree.root)
+    mnt.catch_up()
+    trap = proxy.lose_request(zk.EXISTS, then_cut=True)
+    thread = in_background(lambda: os.stat(mnt / "d"))
+    assert trap.sprung.wait(10 * SCALE)
+    wait_for(lambda: waits(thread.native_id), 5, "the call to wait")
+    mnt.signal(signal.SIGTERM)
+    mnt.wait_gone()
+    assert joined(thread).error is not None
+
+
 def test_ending_zkfs_while_an_append_is_on_its_way(proxy, mounts, tree):
     tree.create("/log", b"old\n")
     mnt = mounts(hosts=proxy.hosts + tree.root)
@@ -540,13 +555,18 @@ def do_exchange(mnt):
     renameat2(mnt / "file", mnt / "other", RENAME_EXCHANGE)
 
 
+def do_exchange_directory(mnt):
+    renameat2(mnt / "file", mnt / "empty", RENAME_EXCHANGE)
+
+
 def do_acl(mnt):
     os.setxattr(mnt / "file", "user.zk.acl", b"world:anyone:cdrwa,ip:127.0.0.1:r")
 
 
 OPERATIONS = {call.__name__[3:]: call for call in (
     do_set, do_change_in_place, do_append, do_create, do_exclusive_create, do_unlink, do_mkdir,
-    do_rmdir, do_rename, do_rename_onto, do_rename_directory, do_exchange, do_acl,
+    do_rmdir, do_rename, do_rename_onto, do_rename_directory, do_exchange,
+    do_exchange_directory, do_acl,
 )}
 
 
