@@ -17,20 +17,21 @@
 static enum hook_exit get_commit(const struct deploy_root *root, const struct deploy_source *source,
 	const char *commit, git_repository **cachep, char *why)
 {
-	enum hook_exit code = HOOK_IO;
+	git_repository *cache = NULL;
+	enum hook_exit code = HOOK_OK;
 
-	for (int tries = 0; tries < 2 && code == HOOK_IO; tries++) {
-		git_repository *cache = NULL;
-
-		if (tries > 0 && deploy_cache_drop(root, source->url) < 0)
-			break;
+	for (int tries = 0; tries < 2; tries++) {
 		code = deploy_cache_open(root, source, commit, &cache, why);
-		if (code == HOOK_OK)
-			code = deploy_checkout_inspect(cache, commit, why);
-		if (code == HOOK_OK)
+		if (code != HOOK_OK)
+			return code;
+		code = deploy_checkout_inspect(cache, commit, why);
+		if (code == HOOK_OK) {
 			*cachep = cache;
-		else
-			git_repository_free(cache);
+			return HOOK_OK;
+		}
+		git_repository_free(cache);
+		if (code != HOOK_IO || deploy_cache_drop(root, source->url) < 0)
+			return code;
 	}
 	return code;
 }
@@ -96,9 +97,10 @@ enum hook_exit deploy_prepare(const struct deploy_root *root, const struct deplo
 		code = make_tree(cache, root, config, why);
 	git_repository_free(cache);
 	git_libgit2_shutdown();
+	r = code == HOOK_OK ? finish(root, config, target.live.number, post_pending) : 0;
+	if (r < 0)
+		code = deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r));
 	if (code != HOOK_OK)
-		return code;
-	r = finish(root, config, target.live.number, post_pending);
-	return r < 0 ? deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r))
-		     : HOOK_OK;
+		deploy_target_recover(root);
+	return code;
 }

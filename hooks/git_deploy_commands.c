@@ -191,7 +191,31 @@ static int print_root(const struct git_deploy_options *options)
 	return r < 0 ? HOOK_IO : HOOK_OK;
 }
 
+static void print_host(const struct deploy_status *host)
+{
+	const char *phase = host->phase[0] ? host->phase : "?";
+
+	printf("%-20s %-9s current %-12.12s desired %-12.12s %s %s\n", host->host, phase,
+		host->current[0] ? host->current : "-", host->desired[0] ? host->desired : "-",
+		host->time, host->message);
+}
+
+static int print_fleet(const struct git_deploy_options *options)
+{
+	struct deploy_status_list list = { 0 };
+	int r = deploy_status_list_read(options->status_dir, &list);
+
+	if (r < 0) {
+		hook_log(HOOK_LOG_ERROR, "%s: %s", options->status_dir, strerror(-r));
+		return deploy_code_of_errno(-r);
+	}
+	for (size_t i = 0; i < list.n; i++)
+		print_host(&list.hosts[i]);
+	deploy_status_list_done(&list);
+	return HOOK_OK;
+}
+
 int git_deploy_status(const struct git_deploy_options *options)
 {
-	return options->root ? print_root(options) : HOOK_OK;
+	return options->status_dir ? print_fleet(options) : print_root(options);
 }

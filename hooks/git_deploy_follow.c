@@ -235,7 +235,7 @@ static void tell_step(struct follower *follower)
 		strcpy(follower->status.current, follower->run.config.commit);
 	if (step == GIT_DEPLOY_PRUNING)
 		deployed(follower);
-	else if (step != GIT_DEPLOY_IDLE)
+	else
 		tell(follower, phases[step], HOOK_OK, "%.12s", follower->run.config.commit);
 }
 
@@ -412,6 +412,8 @@ static int prepare(struct follower *follower)
 	git_deploy_run_init(&follower->run, options, &follower->root);
 	hook_pace_init(&follower->pace, options->settle, hook_pace_now());
 	follower->give_up = hook_pace_now() + options->timeout;
+	if (r == 0 && !options->common.dry_run)
+		git_deploy_run_recover(&follower->run); /* else whoever has the lock does it */
 	snprintf(follower->status.host, sizeof(follower->status.host), "%s", options->name);
 	snprintf(follower->status.owner, sizeof(follower->status.owner), "%s",
 		follower->owner ? follower->owner : "");

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support.files import read, write
+from support.git import Git
 from support.hook import FOLDER
 from support.waiting import SCALE, run, wait_equal, wait_for
 
@@ -23,15 +24,7 @@ class Fleet:
         self.place = place
         self.status = file.parent / "status"
         self.bare = place / "bare.git"
-        self.environment = {
-            **hooks.environment,
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_CONFIG_SYSTEM": "/dev/null",
-            "GIT_AUTHOR_NAME": "t",
-            "GIT_AUTHOR_EMAIL": "t@t",
-            "GIT_COMMITTER_NAME": "t",
-            "GIT_COMMITTER_EMAIL": "t@t",
-        }
+        self.git = Git(hooks.environment)
         self.git("init", "-q", "--bare", "-b", "main", self.bare)
         self.hook("--map", f"refs/heads/main={file}")
 
@@ -40,9 +33,6 @@ class Fleet:
         words = " ".join(f"'{option}'" for option in options)
         script.write_text(f"#!/bin/sh\nexec {FOLDER / NAME} {words}\n")
         script.chmod(0o755)
-
-    def git(self, *args, **kwargs):
-        return run("git", *args, env=self.environment, **kwargs)
 
     def clone(self, name):
         where = self.place / name
@@ -189,7 +179,7 @@ def test_of_pushes_at_the_same_time_the_final_tip_remains(mnt, hooks, place):
         argv = ["git", "push", "-q", "--force", "origin", "main"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         pushes = [
-            subprocess.Popen(argv, cwd=clone, env=fleet.environment, **quiet) for clone in clones
+            subprocess.Popen(argv, cwd=clone, env=fleet.git.environment, **quiet) for clone in clones
         ]
         assert 0 in [push.wait() for push in pushes]
         wait_equal(fleet.named, fleet.tip())
