@@ -72,7 +72,7 @@ class Push:
         self.start = time.monotonic()
         argv = ["git", "push", "-q", "origin", "main"]
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(argv, cwd=clone, env=fleet.environment, stderr=log)
+            self.process = subprocess.Popen(argv, cwd=clone, env=fleet.git.environment, stderr=log)
 
     def shown(self):
         lines = self.log.read_text(errors="replace").splitlines()
