@@ -37,20 +37,21 @@ static enum hook_exit get_commit(const struct deploy_root *root, const struct de
 }
 
 static int write_record(int tree, const struct deploy_root *root,
-	const struct deploy_config *config, long live, bool post_pending)
+	const struct deploy_config *config, const struct deploy_record *live, bool post_pending)
 {
 	struct deploy_record record = { .post_pending = post_pending };
-	int r = deploy_target_next_number(root, config->path, live, &record.number);
+	int r = deploy_target_next_number(root, config->path, live->number, &record.number);
 
 	strcpy(record.url, config->url);
 	strcpy(record.commit, config->commit);
+	strcpy(record.previous, live->commit);
 	strcpy(record.path, config->path);
 	return r < 0 ? r : deploy_record_write(tree, &record);
 }
 
 /* The tree gets its other name when it is whole. */
-static int finish(const struct deploy_root *root, const struct deploy_config *config, long live,
-	bool post_pending)
+static int finish(const struct deploy_root *root, const struct deploy_config *config,
+	const struct deploy_record *live, bool post_pending)
 {
 	int tree = openat(root->own, DEPLOY_MAKING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = tree < 0 ? -errno : write_record(tree, root, config, live, post_pending);
@@ -97,7 +98,7 @@ enum hook_exit deploy_prepare(const struct deploy_root *root, const struct deplo
 		code = make_tree(cache, root, config, why);
 	git_repository_free(cache);
 	git_libgit2_shutdown();
-	r = code == HOOK_OK ? finish(root, config, target.live.number, post_pending) : 0;
+	r = code == HOOK_OK ? finish(root, config, &target.live, post_pending) : 0;
 	if (r < 0)
 		code = deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r));
 	if (code != HOOK_OK)

@@ -53,7 +53,7 @@ static int open_root(const char *path, struct deploy_root *root)
 	return open_folder(AT_FDCWD, root->path, &root->fd);
 }
 
-static int open_own(struct deploy_root *root)
+static int make_own(struct deploy_root *root)
 {
 	static const char *const folders[] = { "adopted", "cache", "releases", "work" };
 	int r = make_folder(root->fd, OWN, 0700);
@@ -65,14 +65,16 @@ static int open_own(struct deploy_root *root)
 	return r;
 }
 
-int deploy_root_open(const char *path, struct deploy_root *root)
+int deploy_root_open(const char *path, bool make, struct deploy_root *root)
 {
 	int r;
 
 	*root = (struct deploy_root){ .fd = -1, .own = -1 };
 	r = open_root(path, root);
 	if (r == 0)
-		r = open_own(root);
+		r = make ? make_own(root) : open_folder(root->fd, OWN, &root->own);
+	if (r == -ENOENT && root->fd >= 0 && !make)
+		r = 0;
 	if (r < 0)
 		deploy_root_done(root);
 	return r;

@@ -18,8 +18,11 @@ struct deploy_root {
 	int fd, own;           /* descriptors of both */
 };
 
-/* Makes our own folder and those in it. -errno. */
-int deploy_root_open(const char *path, struct deploy_root *root);
+/*
+ * Opens both. make: our own folder is made if it is not there; without, own is -1 then, and all that
+ * looks into it finds nothing or fails. -errno.
+ */
+int deploy_root_open(const char *path, bool make, struct deploy_root *root);
 void deploy_root_done(struct deploy_root *root);
 
 /* Only who has the lock changes anything. -EBUSY: another has it. Closing *fdp lets it go. */

@@ -19,7 +19,7 @@
 
 static int open_root(const struct git_deploy_options *options, struct deploy_root *root)
 {
-	int r = deploy_root_open(options->root, root);
+	int r = deploy_root_open(options->root, false, root);
 
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "--root %s: %s", options->root, strerror(-r));
@@ -50,7 +50,7 @@ static enum hook_exit choose_path(const struct git_deploy_options *options,
 		hook_log(HOOK_LOG_ERROR, "--path: %s", why);
 		return HOOK_USAGE;
 	}
-	if (options->path)
+	if (options->path && root->own >= 0)
 		count_path(&only, options->path);
 	else
 		deploy_release_each_target(root, count_path, &only);
@@ -186,7 +186,7 @@ static int print_root(const struct git_deploy_options *options)
 
 	if (open_root(options, &root) < 0)
 		return HOOK_CONFIG;
-	r = deploy_release_each_target(&root, print_target, &root);
+	r = root.own < 0 ? 0 : deploy_release_each_target(&root, print_target, &root);
 	deploy_root_done(&root);
 	return r < 0 ? HOOK_IO : HOOK_OK;
 }

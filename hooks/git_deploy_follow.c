@@ -277,7 +277,8 @@ static bool is_held(struct follower *follower)
 		return false;
 	if (strcmp(held, follower->wanted.commit) == 0)
 		return true;
-	deploy_release_hold(&follower->root, path, "");
+	if (!follower->options->common.dry_run)
+		deploy_release_hold(&follower->root, path, "");
 	return false;
 }
 
@@ -394,7 +395,7 @@ static char *make_owner(const struct deploy_root *root)
 static int prepare(struct follower *follower)
 {
 	const struct git_deploy_options *options = follower->options;
-	int r = deploy_root_open(options->root, &follower->root);
+	int r = deploy_root_open(options->root, !options->common.dry_run, &follower->root);
 
 	if (r < 0) {
 		hook_log(HOOK_LOG_ERROR, "--root %s: %s", options->root, strerror(-r));

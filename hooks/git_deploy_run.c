@@ -164,7 +164,7 @@ int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *
 	int r = deploy_root_lock(run->root, &run->lock);
 
 	run->published = false;
-	run->previous[0] = '\0';
+	strcpy(run->previous, live->previous);
 	if (r == 0)
 		r = set_config(run, live->url, live->commit, live->path);
 	if (r == 0)
