@@ -43,17 +43,59 @@ static int sweep_one(const char *path, const struct stat *st, int type, struct F
 	return 0;
 }
 
-static enum hook_exit open_at(const char *path, git_repository **cachep, char *why)
+/* What its references name must be there: the server is told that we have it. */
+static bool is_sound(git_repository *cache)
+{
+	git_reference_iterator *references = NULL;
+	git_reference *reference;
+	bool sound = git_reference_iterator_new(&references, cache) == 0;
+	git_odb *odb = NULL;
+
+	sound = sound && git_repository_odb(&odb, cache) == 0;
+	while (sound && git_reference_next(&reference, references) == 0) {
+		const git_oid *id = git_reference_target(reference);
+
+		sound = !id || git_odb_exists(odb, id);
+		git_reference_free(reference);
+	}
+	git_odb_free(odb);
+	git_reference_iterator_free(references);
+	return sound;
+}
+
+static bool open_sound(const char *path, git_repository **cachep)
+{
+	git_repository *cache = NULL;
+
+	if (git_repository_open_bare(&cache, path) < 0)
+		return false;
+	if (is_sound(cache)) {
+		*cachep = cache;
+		return true;
+	}
+	git_repository_free(cache);
+	return false;
+}
+
+/* One that is damaged is made anew. */
+static enum hook_exit open_or_make(
+	const struct deploy_root *root, const char *place, git_repository **cachep, char *why)
 {
 	git_repository_init_options options;
+	enum hook_exit code = HOOK_OK;
+	char *path = NULL;
 
+	if (asprintf(&path, "%s/%s", root->own_path, place) < 0)
+		return deploy_fail(why, HOOK_IO, "out of memory");
 	git_repository_init_options_init(&options, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
 	options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR;
-	if (git_repository_open_bare(cachep, path) == 0)
-		return HOOK_OK;
-	if (git_repository_init_ext(cachep, path, &options) < 0)
-		return deploy_git_fail(why, HOOK_IO, "the bare repository cannot be made");
-	return HOOK_OK;
+	nftw(path, sweep_one, 64, FTW_PHYS);
+	if (!open_sound(path, cachep) &&
+		(deploy_root_remove(root, place) < 0 ||
+			git_repository_init_ext(cachep, path, &options) < 0))
+		code = deploy_git_fail(why, HOOK_IO, "the bare repository cannot be made");
+	free(path);
+	return code;
 }
 
 /* How often the server has asked: it asks again if it does not like the answer. */
@@ -130,19 +172,20 @@ static enum hook_exit fetch_commit(git_repository *cache, const struct deploy_so
 	char spec[2 * DEPLOY_ID_SIZE + 16];
 	char *by_id[] = { spec };
 	char *all[] = { "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*" };
-	int r;
+	enum hook_exit code = HOOK_OK;
 
 	snprintf(spec, sizeof(spec), "%s:refs/zkfs/%s", commit, commit);
-	fetch(cache, source, by_id, 1);
+	if (fetch(cache, source, by_id, 1) < 0)
+		code = deploy_git_fail(why, HOOK_UNAVAILABLE, "it cannot be fetched");
 	if (has_commit(cache, id))
 		return HOOK_OK;
-	r = fetch(cache, source, all, 2);
-	if (has_commit(cache, id))
-		return HOOK_OK;
-	if (r < 0)
-		return deploy_git_fail(why, HOOK_UNAVAILABLE, "it cannot be fetched");
-	return deploy_fail(
+	if (code == HOOK_IO)
+		return code;
+	code = deploy_fail(
 		why, HOOK_UNAVAILABLE, "there is no commit %s in %s", commit, source->url);
+	if (fetch(cache, source, all, 2) < 0)
+		code = deploy_git_fail(why, HOOK_UNAVAILABLE, "it cannot be fetched");
+	return has_commit(cache, id) ? HOOK_OK : code;
 }
 
 static enum hook_exit provide(
@@ -162,24 +205,20 @@ static enum hook_exit provide(
 enum hook_exit deploy_cache_open(const struct deploy_root *root, const struct deploy_source *source,
 	const char *commit, git_repository **cachep, char why[DEPLOY_WHY_SIZE])
 {
-	char *place = place_of(source->url), *path = NULL;
+	char *place = place_of(source->url);
 	git_repository *cache = NULL;
 	enum hook_exit code;
 
-	if (!place || asprintf(&path, "%s/%s", root->own_path, place) < 0) {
-		free(place);
+	if (!place)
 		return deploy_fail(why, HOOK_IO, "out of memory");
-	}
 	signal(SIGPIPE, SIG_IGN); /* libgit2 writes to servers that have hung up */
-	nftw(path, sweep_one, 64, FTW_PHYS);
-	code = open_at(path, &cache, why);
+	code = open_or_make(root, place, &cache, why);
 	if (code == HOOK_OK)
 		code = provide(cache, source, commit, why);
 	if (code == HOOK_OK)
 		*cachep = cache;
 	else
 		git_repository_free(cache);
-	free(path);
 	free(place);
 	return code;
 }

@@ -9,6 +9,7 @@
 #include "hooks/deploy_config.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -160,18 +161,6 @@ enum hook_exit deploy_config_check_path(const char *path, char why[DEPLOY_WHY_SI
 	}
 }
 
-static enum hook_exit check(const struct deploy_policy *policy, const char *url, const char *commit,
-	const char *path, char *why)
-{
-	enum hook_exit code = check_commit(commit, why);
-
-	if (code == HOOK_OK)
-		code = deploy_config_check_path(path, why);
-	if (code == HOOK_OK)
-		code = check_url(policy, url, why);
-	return code;
-}
-
 static const char *string_of(const json_t *object, const char *key, char *why)
 {
 	const json_t *value = json_object_get(object, key);
@@ -183,22 +172,25 @@ static const char *string_of(const json_t *object, const char *key, char *why)
 	return json_string_value(value);
 }
 
+/* The commit first: what is refused for another reason is still known by it. */
 static enum hook_exit take(const json_t *object, const struct deploy_policy *policy,
 	struct deploy_config *config, char *why)
 {
-	const char *url = string_of(object, "url", why), *commit, *path;
-	enum hook_exit code;
+	const char *commit = string_of(object, "commitId", why), *path, *url;
+	enum hook_exit code = commit ? check_commit(commit, why) : HOOK_DATA;
 
-	commit = url ? string_of(object, "commitId", why) : NULL;
-	path = commit ? string_of(object, "relativePath", why) : NULL;
-	if (!path)
-		return HOOK_DATA;
-	code = check(policy, url, commit, path, why);
 	if (code != HOOK_OK)
 		return code;
-	*config = (struct deploy_config){ .url = strdup(url) };
 	strcpy(config->commit, commit);
-	strcpy(config->path, path);
+	path = string_of(object, "relativePath", why);
+	snprintf(config->path, sizeof(config->path), "%s", path ? path : "");
+	url = path ? string_of(object, "url", why) : NULL;
+	code = url ? deploy_config_check_path(path, why) : HOOK_DATA;
+	if (code == HOOK_OK)
+		code = check_url(policy, url, why);
+	if (code != HOOK_OK)
+		return code;
+	config->url = strdup(url);
 	return config->url ? HOOK_OK : deploy_fail(why, HOOK_IO, "out of memory");
 }
 

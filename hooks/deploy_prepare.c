@@ -17,39 +17,41 @@
 static enum hook_exit get_commit(const struct deploy_root *root, const struct deploy_source *source,
 	const char *commit, git_repository **cachep, char *why)
 {
-	enum hook_exit code = HOOK_IO;
+	git_repository *cache = NULL;
+	enum hook_exit code = HOOK_OK;
 
-	for (int tries = 0; tries < 2 && code == HOOK_IO; tries++) {
-		git_repository *cache = NULL;
-
-		if (tries > 0 && deploy_cache_drop(root, source->url) < 0)
-			break;
+	for (int tries = 0; tries < 2; tries++) {
 		code = deploy_cache_open(root, source, commit, &cache, why);
-		if (code == HOOK_OK)
-			code = deploy_checkout_inspect(cache, commit, why);
-		if (code == HOOK_OK)
+		if (code != HOOK_OK)
+			return code;
+		code = deploy_checkout_inspect(cache, commit, why);
+		if (code == HOOK_OK) {
 			*cachep = cache;
-		else
-			git_repository_free(cache);
+			return HOOK_OK;
+		}
+		git_repository_free(cache);
+		if (code != HOOK_IO || deploy_cache_drop(root, source->url) < 0)
+			return code;
 	}
 	return code;
 }
 
 static int write_record(int tree, const struct deploy_root *root,
-	const struct deploy_config *config, long live, bool post_pending)
+	const struct deploy_config *config, const struct deploy_record *live, bool post_pending)
 {
 	struct deploy_record record = { .post_pending = post_pending };
-	int r = deploy_target_next_number(root, config->path, live, &record.number);
+	int r = deploy_target_next_number(root, config->path, live->number, &record.number);
 
 	strcpy(record.url, config->url);
 	strcpy(record.commit, config->commit);
+	strcpy(record.previous, live->commit);
 	strcpy(record.path, config->path);
 	return r < 0 ? r : deploy_record_write(tree, &record);
 }
 
 /* The tree gets its other name when it is whole. */
-static int finish(const struct deploy_root *root, const struct deploy_config *config, long live,
-	bool post_pending)
+static int finish(const struct deploy_root *root, const struct deploy_config *config,
+	const struct deploy_record *live, bool post_pending)
 {
 	int tree = openat(root->own, DEPLOY_MAKING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = tree < 0 ? -errno : write_record(tree, root, config, live, post_pending);
@@ -96,9 +98,10 @@ enum hook_exit deploy_prepare(const struct deploy_root *root, const struct deplo
 		code = make_tree(cache, root, config, why);
 	git_repository_free(cache);
 	git_libgit2_shutdown();
+	r = code == HOOK_OK ? finish(root, config, &target.live, post_pending) : 0;
+	if (r < 0)
+		code = deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r));
 	if (code != HOOK_OK)
-		return code;
-	r = finish(root, config, target.live.number, post_pending);
-	return r < 0 ? deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r))
-		     : HOOK_OK;
+		deploy_target_recover(root);
+	return code;
 }

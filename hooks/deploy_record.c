@@ -31,6 +31,7 @@ static int take(const json_t *object, struct deploy_record *record)
 
 	if (!copy(object, "url", taken.url, sizeof(taken.url)) ||
 		!copy(object, "commitId", taken.commit, sizeof(taken.commit)) ||
+		!copy(object, "previous", taken.previous, sizeof(taken.previous)) ||
 		!copy(object, "relativePath", taken.path, sizeof(taken.path)) ||
 		!copy(object, "time", taken.time, sizeof(taken.time)) || taken.number <= 0)
 		return -ENOENT;
@@ -79,9 +80,10 @@ int deploy_record_write(int tree, struct deploy_record *record)
 	gmtime_r(&now, &tm);
 	if (!record->time[0])
 		strftime(record->time, sizeof(record->time), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "url", record->url, "commitId",
-		record->commit, "relativePath", record->path, "time", record->time, "number",
-		(json_int_t)record->number, "postPending", record->post_pending);
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b}", "url", record->url, "commitId",
+		record->commit, "previous", record->previous, "relativePath", record->path, "time",
+		record->time, "number", (json_int_t)record->number, "postPending",
+		record->post_pending);
 	if (!object) /* the path is not UTF-8 */
 		return -EILSEQ;
 	r = write_to(tree, object);

@@ -8,10 +8,11 @@
 struct deploy_record {
 	char url[DEPLOY_URL_SIZE];
 	char commit[DEPLOY_ID_SIZE];
-	char path[DEPLOY_PATH_SIZE]; /* where it was deployed, below the root */
-	char time[32];               /* when it was made, in UTC */
-	long number;                 /* what was deployed there later has a higher one */
-	bool post_pending;           /* --post has not succeeded for it yet */
+	char previous[DEPLOY_ID_SIZE]; /* what was live before it, or "" */
+	char path[DEPLOY_PATH_SIZE];   /* where it was deployed, below the root */
+	char time[32];                 /* when it was made, in UTC */
+	long number;                   /* what was deployed there later has a higher one */
+	bool post_pending;             /* --post has not succeeded for it yet */
 };
 
 /* tree is a descriptor of the folder. -ENOENT: it is none of ours. */

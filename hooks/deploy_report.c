@@ -21,7 +21,6 @@
 #include "hooks/lib/options.h"
 #include "hooks/lib/pace.h"
 
-#define RETRY_PERIOD (2 * HOOK_NS_PER_S)
 #define CHECK_PERIOD (30 * HOOK_NS_PER_S)
 
 int deploy_report_init(struct deploy_report *report, const char *dir, const char *name,
@@ -146,7 +145,9 @@ void deploy_report_check(struct deploy_report *report)
 	r = bring_up_to_date(report);
 	tell(report, r);
 	report->owed = r < 0;
-	report->again = hook_pace_now() + (r < 0 ? RETRY_PERIOD : CHECK_PERIOD);
+	report->again =
+		hook_pace_now() + (r < 0 ? hook_pace_backoff(report->failures) : CHECK_PERIOD);
+	report->failures = r < 0 ? report->failures + 1 : 0;
 }
 
 void deploy_report_set(struct deploy_report *report, char *text)

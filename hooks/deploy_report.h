@@ -17,6 +17,7 @@ struct deploy_report {
 	char *file, *text;       /* owned */
 	bool plain;              /* the file is there, and no lease is behind it */
 	bool owed;               /* text is not in the file yet */
+	unsigned failures;       /* in a row */
 	int64_t again;           /* when to try that again, or to look whether it is still there */
 	int told;                /* the error that was logged last, negative */
 };

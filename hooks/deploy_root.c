@@ -4,6 +4,7 @@
  * system, and a rename from it is atomic.
  *
  *     adopted/    what --adopt has replaced; never removed
+ *     by-hand     replaced when somebody has intervened
  *     cache/      bare repositories, one for each URL
  *     releases/   for each target a folder with its old trees
  *     work/       what is being made, or removed
@@ -22,6 +23,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "hooks/lib/file.h"
 
 #define OWN ".zkfs-git-deploy"
 
@@ -53,7 +56,7 @@ static int open_root(const char *path, struct deploy_root *root)
 	return open_folder(AT_FDCWD, root->path, &root->fd);
 }
 
-static int open_own(struct deploy_root *root)
+static int make_own(struct deploy_root *root)
 {
 	static const char *const folders[] = { "adopted", "cache", "releases", "work" };
 	int r = make_folder(root->fd, OWN, 0700);
@@ -65,14 +68,16 @@ static int open_own(struct deploy_root *root)
 	return r;
 }
 
-int deploy_root_open(const char *path, struct deploy_root *root)
+int deploy_root_open(const char *path, bool make, struct deploy_root *root)
 {
 	int r;
 
 	*root = (struct deploy_root){ .fd = -1, .own = -1 };
 	r = open_root(path, root);
 	if (r == 0)
-		r = open_own(root);
+		r = make ? make_own(root) : open_folder(root->fd, OWN, &root->own);
+	if (r == -ENOENT && root->fd >= 0 && !make)
+		r = 0;
 	if (r < 0)
 		deploy_root_done(root);
 	return r;
@@ -100,6 +105,18 @@ int deploy_root_lock(const struct deploy_root *root, int *fdp)
 		close(fd);
 	if (r == 0)
 		*fdp = fd;
+	return r;
+}
+
+int deploy_root_nudge(const struct deploy_root *root)
+{
+	char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/" DEPLOY_BY_HAND, root->own_path) < 0)
+		return -ENOMEM;
+	r = hook_file_replace(path, "", 0);
+	free(path);
 	return r;
 }
 

@@ -1,13 +1,221 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The status of hosts: what the one that deploys writes, and whoever looks after the fleet reads.
+ *
+ * What is read comes from other machines, and ends on somebody's terminal: each text is cleaned when
+ * it is taken, so that nobody who prints it has to think of that.
+ */
 #include "hooks/deploy_status.h"
+
+#include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hooks/lib/file.h"
+
+/* How many bytes the UTF-8 character at p has; 0: what is there is none. */
+static size_t decode(const unsigned char *p, uint32_t *codep)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = *p < 0x80 ? 1 : *p >> 5 == 6 ? 2 : *p >> 4 == 14 ? 3 : *p >> 3 == 30 ? 4 : 0;
+	uint32_t code = n == 1 ? *p : *p & (0x7fu >> n);
+
+	for (size_t i = 1; i < n; i++) {
+		if (p[i] >> 6 != 2)
+			return 0;
+		code = code << 6 | (p[i] & 0x3f);
+	}
+	if (n == 0 || code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	*codep = code;
+	return n;
+}
+
+/* Control characters, and those by which a text is shown in another order than it is written. */
+static bool is_control(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* '?' for what is none, or may not be shown. */
+static void copy_clean(char *to, size_t size, const char *from)
+{
+	const unsigned char *p = (const unsigned char *)from;
+	size_t length = 0;
+
+	while (*p) {
+		uint32_t code = 0;
+		size_t n = decode(p, &code);
+		bool shown = n > 0 && !is_control(code);
+
+		if (length + (shown ? n : 1) >= size)
+			break;
+		if (shown)
+			memcpy(to + length, p, n);
+		else
+			to[length] = '?';
+		length += shown ? n : 1;
+		p += n ? n : 1;
+	}
+	to[length] = '\0';
+}
+
+static int add_text(json_t *object, const char *key, const char *text)
+{
+	char clean[sizeof(struct deploy_status)];
+
+	copy_clean(clean, sizeof(clean), text);
+	return json_object_set_new(object, key, json_string(clean));
+}
+
+static json_t *to_object(const struct deploy_status *status)
+{
+	json_t *object = json_object();
+	int r = 0;
+
+	r |= add_text(object, "host", status->host);
+	r |= add_text(object, "phase", status->phase);
+	r |= add_text(object, "desired", status->desired);
+	r |= add_text(object, "current", status->current);
+	r |= json_object_set_new(object, "code", json_integer(status->code));
+	r |= add_text(object, "message", status->message);
+	r |= add_text(object, "relativePath", status->path);
+	r |= add_text(object, "time", status->time);
+	r |= add_text(object, "owner", status->owner);
+	if (r == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 char *deploy_status_format(const struct deploy_status *status)
 {
-	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:s}", "host", status->host,
-		"phase", status->phase, "desired", status->desired, "current", status->current,
-		"code", status->code, "message", status->message, "relativePath", status->path,
-		"time", status->time, "owner", status->owner);
-	char *t = json_dumps(o, 0);
-	json_decref(o);
-	return t;
+	json_t *object = to_object(status);
+	char *json = object ? json_dumps(object, 0) : NULL, *line = NULL;
+
+	if (json && asprintf(&line, "%s\n", json) < 0)
+		line = NULL;
+	free(json);
+	json_decref(object);
+	return line;
+}
+
+static void take_text(const json_t *object, const char *key, char *text, size_t size)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	copy_clean(text, size, value ? value : "");
+}
+
+static int code_of(const json_t *object)
+{
+	json_int_t code = json_integer_value(json_object_get(object, "code")); /* else 0 */
+
+	return code >= 0 && code <= 255 ? (int)code : HOOK_DATA;
+}
+
+int deploy_status_parse(const char *text, size_t size, struct deploy_status *status)
+{
+	json_error_t error;
+	json_t *object = json_loadb(text, size, 0, &error);
+	int r = json_is_object(object) ? 0 : -EBADMSG;
+
+	if (r == 0) {
+		take_text(object, "host", status->host, sizeof(status->host));
+		take_text(object, "phase", status->phase, sizeof(status->phase));
+		take_text(object, "desired", status->desired, sizeof(status->desired));
+		take_text(object, "current", status->current, sizeof(status->current));
+		take_text(object, "message", status->message, sizeof(status->message));
+		take_text(object, "relativePath", status->path, sizeof(status->path));
+		take_text(object, "time", status->time, sizeof(status->time));
+		take_text(object, "owner", status->owner, sizeof(status->owner));
+		status->code = code_of(object);
+	}
+	json_decref(object);
+	return r;
+}
+
+/* What says nothing of the others. */
+static bool is_of_one_file(int r)
+{
+	return r == -EINVAL || r == -EACCES || r == -EFBIG || r == -ELOOP;
+}
+
+static int read_host(const char *path, const char *name, struct deploy_status *status)
+{
+	struct hook_bytes bytes = { 0 };
+	int r = hook_file_read(path, &bytes);
+
+	*status = (struct deploy_status){ 0 };
+	if (is_of_one_file(r))
+		copy_clean(status->message, sizeof(status->message), strerror(-r));
+	else if (r < 0)
+		return r;
+	else if (deploy_status_parse(bytes.data, bytes.size, status) < 0)
+		snprintf(status->message, sizeof(status->message), "what it tells makes no sense");
+	copy_clean(status->host, sizeof(status->host), name);
+	hook_bytes_done(&bytes);
+	return 0;
+}
+
+/* A name that is gone meanwhile is no host any more, and a directory never was one. */
+static int add_host(struct deploy_status_list *list, const char *dir, const char *name)
+{
+	struct deploy_status *hosts = reallocarray(list->hosts, list->n + 1, sizeof(*list->hosts));
+	char *path = NULL;
+	int r;
+
+	if (!hosts)
+		return -ENOMEM;
+	list->hosts = hosts;
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		return -ENOMEM;
+	r = read_host(path, name, &hosts[list->n]);
+	free(path);
+	if (r == 0)
+		list->n++;
+	return r == -ENOENT || r == -EISDIR ? 0 : r;
+}
+
+static int by_host(const void *a, const void *b)
+{
+	const struct deploy_status *one = a, *two = b;
+
+	return strverscmp(one->host, two->host);
+}
+
+int deploy_status_list_read(const char *dir, struct deploy_status_list *list)
+{
+	struct deploy_status_list new = { 0 };
+	struct dirent *entry;
+	DIR *stream = opendir(dir);
+	int r = 0;
+
+	if (!stream)
+		return -errno;
+	while (r == 0 && (errno = 0, entry = readdir(stream)))
+		if (entry->d_name[0] != '.')
+			r = add_host(&new, dir, entry->d_name);
+	if (r == 0 && !entry)
+		r = -errno;
+	closedir(stream);
+	if (r < 0) {
+		deploy_status_list_done(&new);
+		return r;
+	}
+	if (new.n)
+		qsort(new.hosts, new.n, sizeof(*new.hosts), by_host);
+	*list = new;
+	return 0;
+}
+
+void deploy_status_list_done(struct deploy_status_list *list)
+{
+	free(list->hosts);
+	*list = (struct deploy_status_list){ 0 };
 }

@@ -221,14 +221,17 @@ enum hook_exit deploy_target_publish(
 	return code;
 }
 
-static int set_post_pending(int dir, const char *name, bool pending)
+/* The commit that was live before, for --post to know, or NULL for no change of that. */
+static int set_post_pending(int dir, const char *name, bool pending, const char *previous)
 {
 	int tree = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	struct deploy_record record;
 	int r = tree < 0 ? -errno : deploy_record_read(tree, &record);
 
-	if (r == 0 && record.post_pending != pending) {
+	if (r == 0 && (record.post_pending != pending || previous)) {
 		record.post_pending = pending;
+		if (previous)
+			strcpy(record.previous, previous);
 		r = deploy_record_write(tree, &record);
 	}
 	if (tree >= 0)
@@ -243,7 +246,7 @@ int deploy_target_post_done(const struct deploy_root *root, const char *path)
 
 	if (open_parent(root, path, false, &parent, why) != HOOK_OK || parent < 0)
 		return -ENOENT;
-	r = set_post_pending(parent, last_part(path), false);
+	r = set_post_pending(parent, last_part(path), false, NULL);
 	close(parent);
 	return r;
 }
@@ -293,7 +296,7 @@ enum hook_exit deploy_target_rollback(const struct deploy_root *root, const char
 	if (r == 0)
 		r = deploy_release_take(root, path, number);
 	if (r == 0)
-		r = set_post_pending(root->own, DEPLOY_FRESH, true);
+		r = set_post_pending(root->own, DEPLOY_FRESH, true, target->live.commit);
 	if (r < 0)
 		return deploy_fail(why, HOOK_IO, "%s: %s", path, strerror(-r));
 	code = deploy_target_publish(root, path, false, why);

@@ -19,7 +19,7 @@
 
 static int open_root(const struct git_deploy_options *options, struct deploy_root *root)
 {
-	int r = deploy_root_open(options->root, root);
+	int r = deploy_root_open(options->root, false, root);
 
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "--root %s: %s", options->root, strerror(-r));
@@ -50,7 +50,7 @@ static enum hook_exit choose_path(const struct git_deploy_options *options,
 		hook_log(HOOK_LOG_ERROR, "--path: %s", why);
 		return HOOK_USAGE;
 	}
-	if (options->path)
+	if (options->path && root->own >= 0)
 		count_path(&only, options->path);
 	else
 		deploy_release_each_target(root, count_path, &only);
@@ -108,6 +108,7 @@ static enum hook_exit roll_back(
 		return HOOK_TIMEOUT;
 	code = deploy_target_rollback(root, path, target, why);
 	close(lock);
+	deploy_root_nudge(root);
 	if (code != HOOK_OK)
 		hook_log(HOOK_LOG_ERROR, "%s", why);
 	else
@@ -144,6 +145,7 @@ int git_deploy_resume(const struct git_deploy_options *options)
 	code = choose_path(options, &root, path);
 	if (code == HOOK_OK && deploy_release_hold(&root, path, "") < 0)
 		code = HOOK_IO;
+	deploy_root_nudge(&root);
 	deploy_root_done(&root);
 	return code;
 }
@@ -186,12 +188,36 @@ static int print_root(const struct git_deploy_options *options)
 
 	if (open_root(options, &root) < 0)
 		return HOOK_CONFIG;
-	r = deploy_release_each_target(&root, print_target, &root);
+	r = root.own < 0 ? 0 : deploy_release_each_target(&root, print_target, &root);
 	deploy_root_done(&root);
 	return r < 0 ? HOOK_IO : HOOK_OK;
 }
 
+static void print_host(const struct deploy_status *host)
+{
+	const char *phase = host->phase[0] ? host->phase : "?";
+
+	printf("%-20s %-9s current %-12.12s desired %-12.12s %s %s\n", host->host, phase,
+		host->current[0] ? host->current : "-", host->desired[0] ? host->desired : "-",
+		host->time, host->message);
+}
+
+static int print_fleet(const struct git_deploy_options *options)
+{
+	struct deploy_status_list list = { 0 };
+	int r = deploy_status_list_read(options->status_dir, &list);
+
+	if (r < 0) {
+		hook_log(HOOK_LOG_ERROR, "%s: %s", options->status_dir, strerror(-r));
+		return deploy_code_of_errno(-r);
+	}
+	for (size_t i = 0; i < list.n; i++)
+		print_host(&list.hosts[i]);
+	deploy_status_list_done(&list);
+	return HOOK_OK;
+}
+
 int git_deploy_status(const struct git_deploy_options *options)
 {
-	return options->root ? print_root(options) : HOOK_OK;
+	return options->status_dir ? print_fleet(options) : print_root(options);
 }

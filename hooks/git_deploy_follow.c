@@ -34,6 +34,7 @@ struct follower {
 	const struct git_deploy_options *options;
 	struct hook_loop loop;
 	struct hook_watch *watch;
+	struct hook_watch *by_hand; /* what somebody does at the root */
 	struct hook_pace pace;
 	struct deploy_root root;
 	struct git_deploy_run run;
@@ -235,7 +236,7 @@ static void tell_step(struct follower *follower)
 		strcpy(follower->status.current, follower->run.config.commit);
 	if (step == GIT_DEPLOY_PRUNING)
 		deployed(follower);
-	else if (step != GIT_DEPLOY_IDLE)
+	else
 		tell(follower, phases[step], HOOK_OK, "%.12s", follower->run.config.commit);
 }
 
@@ -277,7 +278,8 @@ static bool is_held(struct follower *follower)
 		return false;
 	if (strcmp(held, follower->wanted.commit) == 0)
 		return true;
-	deploy_release_hold(&follower->root, path, "");
+	if (!follower->options->common.dry_run)
+		deploy_release_hold(&follower->root, path, "");
 	return false;
 }
 
@@ -341,6 +343,10 @@ static int64_t act(struct follower *follower)
 
 	if (hook_watch_take(follower->watch))
 		hook_pace_touched(&follower->pace, now);
+	if (follower->by_hand && hook_watch_take(follower->by_hand)) {
+		hook_watch_update(follower->by_hand);
+		follower->due = now;
+	}
 	if (hook_child_check(&follower->run.child, &status))
 		advance(follower, status);
 	if (now >= follower->pace.due)
@@ -377,6 +383,19 @@ static void serve(struct follower *follower)
 		hook_loop_wait_child(&follower->loop, &follower->run.child);
 }
 
+/* Without it, what is done by hand is seen a minute later. */
+static void watch_hands(struct follower *follower)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/" DEPLOY_BY_HAND, follower->root.own_path) < 0)
+		return;
+	if (hook_watch_new(path, &follower->by_hand) == 0)
+		hook_watch_update(follower->by_hand);
+	follower->loop.also = follower->by_hand;
+	free(path);
+}
+
 /* Who may replace our status: a process of this machine for the same folder. Never the id itself. */
 static char *make_owner(const struct deploy_root *root)
 {
@@ -394,7 +413,7 @@ static char *make_owner(const struct deploy_root *root)
 static int prepare(struct follower *follower)
 {
 	const struct git_deploy_options *options = follower->options;
-	int r = deploy_root_open(options->root, &follower->root);
+	int r = deploy_root_open(options->root, !options->common.dry_run, &follower->root);
 
 	if (r < 0) {
 		hook_log(HOOK_LOG_ERROR, "--root %s: %s", options->root, strerror(-r));
@@ -409,9 +428,13 @@ static int prepare(struct follower *follower)
 		r = hook_loop_init(&follower->loop);
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "%s", strerror(-r));
+	if (r == 0)
+		watch_hands(follower);
 	git_deploy_run_init(&follower->run, options, &follower->root);
 	hook_pace_init(&follower->pace, options->settle, hook_pace_now());
 	follower->give_up = hook_pace_now() + options->timeout;
+	if (r == 0 && !options->common.dry_run)
+		git_deploy_run_recover(&follower->run); /* else whoever has the lock does it */
 	snprintf(follower->status.host, sizeof(follower->status.host), "%s", options->name);
 	snprintf(follower->status.owner, sizeof(follower->status.owner), "%s",
 		follower->owner ? follower->owner : "");
@@ -424,6 +447,7 @@ static void done(struct follower *follower)
 	deploy_report_done(&follower->report);
 	hook_loop_done(&follower->loop);
 	hook_watch_free(follower->watch);
+	hook_watch_free(follower->by_hand);
 	deploy_root_done(&follower->root);
 	deploy_config_done(&follower->wanted);
 	hook_bytes_done(&follower->text);

@@ -164,7 +164,7 @@ int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *
 	int r = deploy_root_lock(run->root, &run->lock);
 
 	run->published = false;
-	run->previous[0] = '\0';
+	strcpy(run->previous, live->previous);
 	if (r == 0)
 		r = set_config(run, live->url, live->commit, live->path);
 	if (r == 0)
@@ -172,6 +172,26 @@ int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *
 	if (r < 0)
 		git_deploy_run_done(run);
 	return r;
+}
+
+int git_deploy_run_recover(struct git_deploy_run *run)
+{
+	int r = deploy_root_lock(run->root, &run->lock);
+
+	if (r == 0)
+		r = hook_child_fork(&run->child, 0);
+	if (r == 0) {
+		r = deploy_target_recover(run->root);
+		if (r < 0)
+			hook_log(HOOK_LOG_WARNING, "%s cannot be cleared up: %s",
+				run->root->own_path, strerror(-r));
+		exit(0);
+	}
+	if (r > 0)
+		run->step = GIT_DEPLOY_RECOVERING;
+	else
+		git_deploy_run_done(run);
+	return r < 0 ? r : 0;
 }
 
 /* What the child has written. It has ended: nothing more comes. */
@@ -280,6 +300,7 @@ static bool advance(
 		return is_wanted(data) ? publish(run) : true;
 	case GIT_DEPLOY_POSTING:
 		return succeeded ? post_succeeded(run) : command_failed(run, status, "--post");
+	case GIT_DEPLOY_RECOVERING:
 	case GIT_DEPLOY_PRUNING:
 	case GIT_DEPLOY_IDLE:
 		break;

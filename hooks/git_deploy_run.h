@@ -10,6 +10,7 @@
 /* What the child of a run does. The order is that of a run. */
 enum git_deploy_step {
 	GIT_DEPLOY_IDLE,
+	GIT_DEPLOY_RECOVERING,
 	GIT_DEPLOY_PREPARING,
 	GIT_DEPLOY_CHECKING, /* --check */
 	GIT_DEPLOY_POSTING,  /* --post: the tree is live by then */
@@ -47,6 +48,9 @@ int git_deploy_run_begin(struct git_deploy_run *run, const struct deploy_config 
 
 /* Begins a run that is --post for what is live, and nothing else. */
 int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live);
+
+/* Begins a run that clears up what who was killed has left, and nothing else. */
+int git_deploy_run_recover(struct git_deploy_run *run);
 
 /* Whether what it is about is not live yet, so that it can still be given up. */
 bool git_deploy_run_is_before_publication(const struct git_deploy_run *run);

@@ -6,7 +6,8 @@
  * at. What is written is the tip that the ref has then, under a lock: whoever is last writes the last.
  *
  * A push must not fail, or wait long, because of this. So the work is done by a child, which is waited
- * for a short time; then it goes on by itself until the file could be written.
+ * for a short time; then it goes on by itself until the file could be written. What --wait waits for is
+ * looked at by another child, for the same reason: what it reads may not answer.
  */
 #include "hooks/post_receive.h"
 
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,86 +27,8 @@
 #include "hooks/lib/options.h"
 #include "hooks/lib/pace.h"
 
-#define MAPS_MAX 64
-
-struct post_receive {
-	struct hook_common common;
-	struct post_receive_map maps[MAPS_MAX];
-	size_t n_maps;
-	int64_t patience, give_up; /* ns */
-};
-
-enum { OPT_MAP = 256, OPT_PATIENCE, OPT_GIVE_UP };
-
-static const struct option table[] = {
-	{ "map", required_argument, NULL, OPT_MAP },
-	{ "patience", required_argument, NULL, OPT_PATIENCE },
-	{ "give-up", required_argument, NULL, OPT_GIVE_UP },
-	HOOK_COMMON_OPTIONS,
-	{ 0 },
-};
-
-static const char help[] =
-	"usage: zkfs-post-receive --map REF=FILE [--map REF=FILE...] [OPTIONS]\n"
-	"\n"
-	"A post-receive hook of git: a push to REF sets \"commitId\" in the JSON of FILE.\n"
-	"\n"
-	"      --patience S       how long the push waits for FILE to be written (1.5)\n"
-	"      --give-up S        how long it is tried in the background then "
-	"(86400)\n" HOOK_COMMON_HELP;
-
-static int take_map(struct post_receive *hook, char *text)
-{
-	char *equals = strchr(text, '=');
-	struct post_receive_map *map = &hook->maps[hook->n_maps];
-
-	if (hook->n_maps == MAPS_MAX || strncmp(text, "refs/", 5) != 0 || !equals || !equals[1]) {
-		hook_log(HOOK_LOG_ERROR, "--map takes refs/…=FILE, at most %d times, not '%s'",
-			MAPS_MAX, text);
-		return -EINVAL;
-	}
-	map->ref = strndup(text, (size_t)(equals - text));
-	map->file = equals + 1;
-	hook->n_maps += map->ref != NULL;
-	return map->ref ? 0 : -ENOMEM;
-}
-
-static int take(struct post_receive *hook, int option)
-{
-	switch (option) {
-	case OPT_MAP:
-		return take_map(hook, optarg);
-	case OPT_PATIENCE:
-		return hook_parse_seconds("--patience", optarg, &hook->patience);
-	case OPT_GIVE_UP:
-		return hook_parse_seconds("--give-up", optarg, &hook->give_up);
-	}
-	return -EINVAL;
-}
-
-/* 0: run; else *exitp is how to exit. */
-static int parse(struct post_receive *hook, int argc, char **argv, int *exitp)
-{
-	enum hook_taken taken;
-	int option;
-
-	*exitp = HOOK_USAGE;
-	while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (option >= OPT_MAP)
-			taken = take(hook, option) < 0 ? HOOK_TAKEN_BAD : HOOK_TAKEN;
-		else
-			taken = hook_common_take(&hook->common, option, help);
-		if (taken == HOOK_TAKEN_END)
-			*exitp = HOOK_OK;
-		if (taken != HOOK_TAKEN)
-			return -EINVAL;
-	}
-	if (hook->n_maps == 0 || optind < argc) {
-		hook_log(HOOK_LOG_ERROR, "--map REF=FILE is needed, and nothing else; see --help");
-		return -EINVAL;
-	}
-	return 0;
-}
+/* Beyond --wait: a mount that does not answer must not hold the push. */
+#define WAIT_GRACE (HOOK_NS_PER_S / 2)
 
 /* Lines as "OLD NEW REF". All of them are read: git would get SIGPIPE. */
 static bool read_pushed(struct post_receive *hook)
@@ -144,8 +68,9 @@ static int take_lock(void)
 }
 
 /* A ref that is gone changes nothing. Gives what there is to tell, and whether that is all. */
-static int bring_up_to_date(struct post_receive *hook, struct post_receive_map *map)
+static int bring_up_to_date(struct post_receive *hook, size_t i)
 {
+	struct post_receive_map *map = &hook->maps[i];
 	char tip[TIP_SIZE] = "";
 	int r = post_receive_tip(map->ref, tip);
 
@@ -157,8 +82,10 @@ static int bring_up_to_date(struct post_receive *hook, struct post_receive_map *
 		hook_log(HOOK_LOG_INFO, "would set %s to %s", map->file, tip);
 	else if (r == 0)
 		r = post_receive_write(map->file, tip);
-	if (r == 0 && !hook->common.dry_run)
+	if (r == 0 && !hook->common.dry_run) {
 		hook_log(HOOK_LOG_INFO, "%s is at %s now", map->file, tip);
+		memcpy(hook->written[i], tip, TIP_SIZE);
+	}
 	if (r == -EBADMSG)
 		hook_log(HOOK_LOG_ERROR, "%s is left alone: it holds no JSON object", map->file);
 	map->pushed = r < 0 && r != -EBADMSG;
@@ -176,7 +103,7 @@ static bool try_all(struct post_receive *hook, bool tell)
 
 		if (!map->pushed)
 			continue;
-		r = lock < 0 ? lock : bring_up_to_date(hook, map);
+		r = lock < 0 ? lock : bring_up_to_date(hook, i);
 		done &= !map->pushed;
 		if (map->pushed && tell)
 			hook_log(HOOK_LOG_WARNING, "%s: %s", map->file, strerror(-r));
@@ -226,7 +153,9 @@ static bool relay(int fd, int64_t patience)
 	ssize_t n;
 
 	while ((left = end - hook_pace_now()) > 0) {
-		if (poll(&poll_fd, 1, (int)(left / HOOK_NS_PER_MS) + 1) <= 0)
+		int ms = left < HOOK_NS_PER_S ? (int)(left / HOOK_NS_PER_MS) + 1 : 1000;
+
+		if (poll(&poll_fd, 1, ms) <= 0)
 			continue;
 		n = read(fd, buffer, sizeof(buffer));
 		if (n <= 0)
@@ -236,34 +165,92 @@ static bool relay(int fd, int64_t patience)
 	return false;
 }
 
-/* The worker's log goes to a pipe, which has its reader only as long as the push waits. */
-static int run_worker(struct post_receive *hook, const int log[2])
+static void wait_for_hosts(struct post_receive *hook)
 {
-	signal(SIGPIPE, SIG_IGN);
-	close(log[0]);
-	detach();
-	dup2(log[1], STDERR_FILENO);
-	close(log[1]);
-	return work(hook);
+	int64_t end = hook_pace_now() + hook->wait;
+
+	for (size_t i = 0; hook->wait && i < hook->n_maps; i++)
+		if (hook->written[i][0])
+			post_receive_wait(&hook->maps[i], hook->written[i], end);
 }
 
-static void run(struct post_receive *hook, int *exitp)
+static int watch_hosts(struct post_receive *hook)
+{
+	wait_for_hosts(hook);
+	return HOOK_OK;
+}
+
+enum part_end { PART_DONE, PART_GOES_ON, PART_IS_US };
+
+/*
+ * Runs a part of the work in a child. Its log goes to a pipe, which has its reader only as long as the
+ * push waits. PART_IS_US: this is the child, and *exitp how it shall exit.
+ */
+static enum part_end run_part(struct post_receive *hook, int (*part)(struct post_receive *hook),
+	int64_t patience, int *exitp)
 {
 	int log[2] = { -1, -1 };
 	pid_t pid = pipe2(log, O_CLOEXEC) < 0 ? -1 : fork();
+	bool done = true;
 
 	if (pid == 0) {
-		*exitp = run_worker(hook, log);
-		return;
+		signal(SIGPIPE, SIG_IGN);
+		close(log[0]);
+		detach();
+		dup2(log[1], STDERR_FILENO);
+		close(log[1]);
+		*exitp = part(hook);
+		return PART_IS_US;
 	}
 	if (pid < 0)
 		hook_log(HOOK_LOG_ERROR, "nothing was done: %s", strerror(errno));
 	if (log[1] >= 0)
 		close(log[1]);
-	if (pid > 0 && !relay(log[0], hook->patience))
-		hook_log(HOOK_LOG_WARNING, "it will be written as soon as that is possible");
+	if (pid > 0)
+		done = relay(log[0], patience);
 	if (log[0] >= 0)
 		close(log[0]);
+	return done ? PART_DONE : PART_GOES_ON;
+}
+
+static void run(struct post_receive *hook, int *exitp)
+{
+	enum part_end end = run_part(hook, work, hook->patience, exitp);
+
+	if (end == PART_GOES_ON)
+		hook_log(HOOK_LOG_WARNING, "it will be written as soon as that is possible");
+	if (end != PART_DONE || !hook->wait)
+		return;
+	end = run_part(hook, watch_hosts, hook->wait + WAIT_GRACE, exitp);
+	if (end == PART_GOES_ON)
+		hook_log(HOOK_LOG_WARNING, "how the hosts fare could not be read in time");
+}
+
+static void serve(struct post_receive *hook, int *exitp)
+{
+	*exitp = HOOK_OK;
+	if (!read_pushed(hook))
+		return;
+	if (!hook->common.once) {
+		run(hook, exitp);
+		return;
+	}
+	if (!try_all(hook, true))
+		*exitp = HOOK_UNAVAILABLE;
+	wait_for_hosts(hook);
+}
+
+static int share_memory(struct post_receive *hook)
+{
+	void *memory = mmap(NULL, POST_RECEIVE_MAPS_MAX * TIP_SIZE, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		hook_log(HOOK_LOG_ERROR, "nothing was done: %s", strerror(errno));
+		return -errno;
+	}
+	hook->written = memory;
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -274,16 +261,11 @@ int main(int argc, char **argv)
 	};
 	int exit_code;
 
-	if (parse(&hook, argc, argv, &exit_code) == 0) {
-		exit_code = HOOK_OK;
-		if (!read_pushed(&hook))
-			exit_code = HOOK_OK;
-		else if (hook.common.once)
-			exit_code = try_all(&hook, true) ? HOOK_OK : HOOK_UNAVAILABLE;
-		else
-			run(&hook, &exit_code);
+	if (post_receive_options_parse(&hook, argc, argv, &exit_code) == 0) {
+		exit_code = HOOK_CONFIG;
+		if (share_memory(&hook) == 0)
+			serve(&hook, &exit_code);
 	}
-	for (size_t i = 0; i < hook.n_maps; i++)
-		free(hook.maps[i].ref);
+	post_receive_options_done(&hook);
 	return exit_code;
 }

@@ -114,3 +114,22 @@ int post_receive_write(const char *file, const char *tip)
 		r = -errno;
 	return r;
 }
+
+int post_receive_named(const char *file, char commit[TIP_SIZE])
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
+	json_t *object = NULL;
+	const char *named;
+
+	if (fd < 0)
+		return -errno;
+	r = read_object(fd, &object);
+	close(fd);
+	named = json_string_value(json_object_get(object, "commitId"));
+	if (r == 0 && (!named || strlen(named) >= TIP_SIZE))
+		r = -EBADMSG;
+	if (r == 0)
+		strcpy(commit, named);
+	json_decref(object);
+	return r;
+}

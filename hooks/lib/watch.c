@@ -23,6 +23,7 @@
 
 #define SELF_MASK (IN_DELETE_SELF | IN_MOVE_SELF)
 #define NAMES_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+#define READS_MAX 64
 #define DATA_MASK (IN_MODIFY | IN_CLOSE_WRITE)
 
 /* A part of the path: the prefix of that length, and the name that follows in it. */
@@ -220,6 +221,7 @@ void hook_watch_mounts_changed(struct hook_watch *watch)
 	watch->remounted = true;
 }
 
+/* What others do in the same folder may make events faster than they are taken: not without end. */
 bool hook_watch_take(struct hook_watch *watch)
 {
 	_Alignas(struct inotify_event) char buffer[16384];
@@ -227,7 +229,7 @@ bool hook_watch_take(struct hook_watch *watch)
 	ssize_t n;
 
 	watch->remounted = false;
-	while ((n = read(watch->fd, buffer, sizeof(buffer))) > 0) {
+	for (int i = 0; i < READS_MAX && (n = read(watch->fd, buffer, sizeof(buffer))) > 0; i++) {
 		for (char *p = buffer; p < buffer + n;) {
 			struct inotify_event *event = (void *)p;
 

@@ -22,6 +22,7 @@ class Fleet:
     def __init__(self, hooks, place, file):
         self.file = file
         self.place = place
+        self.status = file.parent / "status"
         self.bare = place / "bare.git"
         self.git = Git(hooks.environment)
         self.git("init", "-q", "--bare", "-b", "main", self.bare)
@@ -49,11 +50,41 @@ class Fleet:
     def set(self, config=None):
         write(self.file, json.dumps(config or CONFIG).encode())
 
+    def start_push(self, clone):
+        return Push(self, clone)
+
+    def tell(self, host, **status):
+        """What zkfs-git-deploy would tell, in the status directory."""
+        write(self.status / host, json.dumps({"host": host, **status}).encode())
+
     def named(self):
         return json.loads(read(self.file))["commitId"]
 
     def tip(self):
         return self.git("-C", self.bare, "rev-parse", "refs/heads/main").stdout.strip()
+
+
+class Push:
+    """One that goes on; what the pusher has been shown is in `shown`, without git's prefix."""
+
+    def __init__(self, fleet, clone):
+        self.log = fleet.place / "push.err"
+        self.start = time.monotonic()
+        argv = ["git", "push", "-q", "origin", "main"]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(argv, cwd=clone, env=fleet.git.environment, stderr=log)
+
+    def shown(self):
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line.partition(f"{NAME}: ")[2].rstrip() for line in lines if NAME in line]
+
+    def wait_shown(self, line):
+        wait_for(lambda: line in self.shown(), 10, line)
+
+    def end(self):
+        """Lets it end well, and gives how long it took."""
+        assert self.process.wait(timeout=30 * SCALE) == 0
+        return time.monotonic() - self.start
 
 
 @pytest.fixture
@@ -197,6 +228,177 @@ def workers(fleet):
     return done.stdout.split()
 
 
+@pytest.fixture
+def waiting(fleet):
+    """A fleet of two that is at an older commit; a push waits for it."""
+    fleet.status.mkdir()
+    for host in ("server1", "server2"):
+        fleet.tell(host, phase="deployed", desired="0" * 40, current="0" * 40)
+    fleet.hook("--map", f"refs/heads/main={fleet.file}", "--wait", 60)
+    fleet.clone("a")
+    return fleet
+
+
+def push_commit(fleet):
+    clone = fleet.place / "a"
+    commit = fleet.commit(clone)
+    push = fleet.start_push(clone)
+    push.wait_shown(f"{fleet.file} is at {commit} now")
+    return push, commit
+
+
+def test_a_push_waits_until_all_hosts_are_done(waiting):
+    push, commit = push_commit(waiting)
+    waiting.tell("server1", phase="deployed", desired=commit, current=commit, message="x")
+    push.wait_shown(f"server1: deployed {commit[:7]}")
+    waiting.tell("server2", phase="fetching", desired=commit, current="0" * 40)
+    waiting.tell("server2", phase="refused", desired=commit, code=77, message="not allowed")
+    push.wait_shown(f"server2: refused {commit[:7]}: not allowed")
+    assert push.end() < 15 * SCALE
+    assert push.shown()[1:] == [
+        f"server1: deployed {commit[:7]}",
+        f"server2: refused {commit[:7]}: not allowed",
+        f"1 of 2 hosts are at {commit[:7]}",
+    ]
+
+
+def test_what_concerns_another_commit_is_no_end(waiting):
+    waiting.tell("server1", phase="failed", desired="1" * 40, message="before")
+    push, commit = push_commit(waiting)
+    waiting.tell("server2", phase="held", desired="2" * 40, current=commit)
+    waiting.tell("server2", phase="posting", desired=commit, current=commit)
+    waiting.tell("server1", phase="deployed", desired="", current=commit)
+    push.wait_shown(f"server1: deployed {commit[:7]}")
+    assert len(push.shown()) == 2 and push.process.poll() is None
+    waiting.tell("server2", phase="held", desired=commit, message="a rollback")
+    push.end()
+    assert push.shown()[2:] == [
+        f"server2: held {commit[:7]}: a rollback",
+        f"1 of 2 hosts are at {commit[:7]}",
+    ]
+
+
+def test_a_host_that_fails_and_then_succeeds_is_told_twice(waiting):
+    push, commit = push_commit(waiting)
+    waiting.tell("server1", phase="failed", desired=commit, message="no network")
+    push.wait_shown(f"server1: failed {commit[:7]}: no network")
+    waiting.tell("server1", phase="deployed", desired=commit, current=commit)
+    push.wait_shown(f"server1: deployed {commit[:7]}")
+    waiting.tell("server2", phase="deployed", desired=commit, current=commit)
+    push.end()
+    assert push.shown()[-1] == f"2 of 2 hosts are at {commit[:7]}"
+
+
+def test_a_host_that_comes_while_it_is_waited_is_waited_for(waiting):
+    push, commit = push_commit(waiting)
+    waiting.tell("server3", phase="fetching", desired=commit)
+    for host in ("server1", "server2"):
+        waiting.tell(host, phase="deployed", desired=commit, current=commit)
+        push.wait_shown(f"{host}: deployed {commit[:7]}")
+    waiting.tell("server3", phase="deployed", desired=commit, current=commit)
+    push.end()
+    assert push.shown()[-1] == f"3 of 3 hosts are at {commit[:7]}"
+
+
+def test_when_the_time_is_over_the_silent_hosts_are_told(waiting):
+    waiting.hook("--map", f"refs/heads/main={waiting.file}", "--wait", 2)
+    write(waiting.status / "server3", b"nonsense")
+    waiting.tell("server4", phase="waiting")
+    push, commit = push_commit(waiting)
+    waiting.tell("server0", phase="held", desired=commit)
+    push.wait_shown(f"server0: held {commit[:7]}")
+    waiting.tell("server2", phase="fetching", desired=commit)
+    (waiting.status / "server4").unlink()
+    assert 2 < push.end() < 5 * SCALE
+    assert push.shown()[2:] == [
+        f"server1: says nothing of {commit[:7]}, it is deployed at 0000000",
+        f"server2: still fetching {commit[:7]}",
+        "server3: says nothing: what it tells makes no sense",
+        "server4: gone",
+        f"0 of 5 hosts are at {commit[:7]}",
+    ]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_without_hosts_nobody_waits(fleet, exists):
+    if exists:
+        fleet.status.mkdir()
+    fleet.hook("--map", f"refs/heads/main={fleet.file}", "--wait", 60)
+    fleet.clone("a")
+    push, _ = push_commit(fleet)
+    assert push.end() < 15 * SCALE
+    assert push.shown()[1:] == [f"no host tells in {fleet.status} how it fares"]
+
+
+def test_nobody_waits_for_a_commit_that_another_push_has_replaced(waiting):
+    push, commit = push_commit(waiting)
+    waiting.set({**CONFIG, "commitId": "3" * 40})
+    waiting.tell("server1", phase="fetching", desired="3" * 40)
+    assert push.end() < 15 * SCALE
+    assert f"{waiting.file} names 3333333 by now" in push.shown()
+    assert push.shown()[-1] == f"0 of 2 hosts are at {commit[:7]}"
+
+
+def test_what_hosts_tell_cannot_reach_the_terminal(plain):
+    plain.status.mkdir()
+    plain.hook("--map", f"refs/heads/main={plain.file}", "--wait", 60)
+    plain.tell("a\x1b[2J", phase="waiting")
+    plain.clone("a")
+    push, commit = push_commit(plain)
+    plain.tell("a\x1b[2J", phase="failed", desired=commit, message="\x1b]0;x\x07\x9b\n\rx")
+    push.end()
+    assert push.shown()[1] == f"a?[2J: failed {commit[:7]}: ?]0;x????x"
+
+
+def test_each_map_has_a_status_directory(plain):
+    other = plain.place / "other"
+    write(other, b"{}")
+    (plain.place / "s2").mkdir()
+    main, dev = f"refs/heads/main={plain.file}", f"refs/heads/dev={other}"
+    dirs = ("--status-dir", plain.status, "--status-dir", plain.place / "s2")
+    plain.hook("--wait", 60, *dirs, "--map", main, "--map", dev)
+    clone = plain.clone("a")
+    commit = plain.commit(clone)
+    plain.status.mkdir()
+    plain.tell("server1", phase="deployed", desired=commit, current=commit)
+    shown = plain.push(clone, "main", "main:dev")
+    assert f"server1: deployed {commit[:7]}" in shown
+    assert f"no host tells in {plain.place / 's2'}" in shown
+
+
+def test_a_push_that_sets_nothing_waits_for_nobody(plain):
+    plain.status.mkdir()
+    plain.tell("server1", phase="waiting")
+    plain.hook("--map", f"refs/heads/main={plain.file}", "--wait", 60)
+    clone = plain.clone("a")
+    plain.commit(clone)
+    plain.push(clone, "main:dev")
+    write(plain.file, b"nonsense")
+    assert "hosts are at" not in plain.push(clone)
+
+
+def test_a_status_directory_that_does_not_answer_does_not_hold_the_push(
+    own_server, mounts, hooks, place
+):
+    mount = mounts("op_timeout=30000", hosts=own_server.hosts)
+    (mount / "status").mkdir()
+    fleet = Fleet(hooks, place, place / "config")
+    fleet.set()
+    option = ("--status-dir", mount / "status")
+    fleet.hook("--map", f"refs/heads/main={fleet.file}", "--wait", 1, *option)
+    fleet.clone("a")
+    mount.umount()
+    mount.start()
+    own_server.pause()
+    push, _ = push_commit(fleet)
+    try:
+        assert push.end() < 4 * SCALE
+    finally:
+        own_server.resume()
+    assert push.shown()[-1] == "how the hosts fare could not be read in time"
+    wait_for(lambda: not workers(fleet), 40, "what reads to end")
+
+
 def test_dry_run_writes_nothing(plain):
     plain.hook("--dry-run", "--map", f"refs/heads/main={plain.file}")
     clone = plain.clone("a")
@@ -211,6 +413,9 @@ def test_usage(hooks):
     assert hooks.run(NAME, "--map", "refs/heads/main").returncode == 64
     assert hooks.run(NAME, "--map", "refs/heads/main=").returncode == 64
     assert hooks.run(NAME, "--map", "refs/heads/main=/x", "more").returncode == 64
+    assert hooks.run(NAME, "--map", "refs/heads/main=/x", "--wait", "soon").returncode == 64
+    dirs = ("--status-dir", "/x", "--status-dir", "/y")
+    assert hooks.run(NAME, "--map", "refs/heads/main=/x", *dirs).returncode == 64
     assert "--map" in hooks.run(NAME, "--help").stdout
 
 
