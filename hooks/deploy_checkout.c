@@ -20,39 +20,46 @@
 #include "hooks/lib/file.h"
 
 #define LFS_MAGIC "version https://git-lfs.github.com/spec/"
+#define LFS_POINTER_MAX 1024
 
 /* A walk through the tree of a commit; it ends with the first thing that is wrong. */
 struct walk {
 	git_repository *repo;
+	git_odb *odb;     /* its objects */
 	const char *path; /* of the work tree */
 	char *why;
 	enum hook_exit code;
 };
 
-static bool is_lfs_pointer(const git_blob *blob)
+/* 1: it is one; 0: it is none; negative: the object cannot be had. Only small ones are read. */
+static int is_lfs_pointer(git_odb *odb, const git_oid *id)
 {
-	size_t n = strlen(LFS_MAGIC);
+	size_t size, n = strlen(LFS_MAGIC);
+	git_odb_object *object = NULL;
+	git_object_t type;
+	int r = git_odb_read_header(&size, &type, odb, id);
 
-	return git_blob_rawsize(blob) >= n && git_blob_rawsize(blob) < 1024 &&
-	       memcmp(git_blob_rawcontent(blob), LFS_MAGIC, n) == 0;
+	if (r < 0 || size < n || size > LFS_POINTER_MAX)
+		return r < 0 ? r : 0;
+	r = git_odb_read(&object, odb, id);
+	if (r == 0)
+		r = memcmp(git_odb_object_data(object), LFS_MAGIC, n) == 0;
+	git_odb_object_free(object);
+	return r;
 }
 
 static enum hook_exit inspect_blob(
 	struct walk *walk, const char *folder, const git_tree_entry *entry)
 {
-	git_blob *blob = NULL;
-	git_object_size_t size;
-	enum hook_exit code = HOOK_OK;
+	int r = is_lfs_pointer(walk->odb, git_tree_entry_id(entry));
 
-	if (git_blob_lookup(&blob, walk->repo, git_tree_entry_id(entry)) < 0)
+	if (r < 0)
 		return deploy_git_fail(walk->why, HOOK_IO, git_tree_entry_name(entry));
-	size = git_blob_rawsize(blob);
-	if (size > 0 && is_lfs_pointer(blob))
-		code = deploy_fail(walk->why, HOOK_DATA,
+	if (r > 0)
+		return deploy_fail(walk->why, HOOK_DATA,
 			"%s%s is in Git LFS, which is not supported", folder,
 			git_tree_entry_name(entry));
-	git_blob_free(blob);
-	return code;
+	return HOOK_OK;
 }
 
 static int inspect_entry(const char *folder, const git_tree_entry *entry, void *data)
@@ -98,7 +105,11 @@ enum hook_exit deploy_checkout_inspect(
 
 	if (lookup(cache, commit, &object, &tree) < 0)
 		return deploy_git_fail(why, HOOK_IO, "part of the commit is missing");
-	walk_tree(&walk, tree, inspect_entry);
+	if (git_repository_odb(&walk.odb, cache) < 0)
+		walk.code = deploy_git_fail(why, HOOK_IO, "the objects cannot be read");
+	else
+		walk_tree(&walk, tree, inspect_entry);
+	git_odb_free(walk.odb);
 	git_tree_free(tree);
 	git_commit_free(object);
 	return walk.code;

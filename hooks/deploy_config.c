@@ -9,6 +9,7 @@
 #include "hooks/deploy_config.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -182,13 +183,13 @@ static enum hook_exit take(const json_t *object, const struct deploy_policy *pol
 		return code;
 	strcpy(config->commit, commit);
 	path = string_of(object, "relativePath", why);
+	snprintf(config->path, sizeof(config->path), "%s", path ? path : "");
 	url = path ? string_of(object, "url", why) : NULL;
 	code = url ? deploy_config_check_path(path, why) : HOOK_DATA;
 	if (code == HOOK_OK)
 		code = check_url(policy, url, why);
 	if (code != HOOK_OK)
 		return code;
-	strcpy(config->path, path);
 	config->url = strdup(url);
 	return config->url ? HOOK_OK : deploy_fail(why, HOOK_IO, "out of memory");
 }

@@ -24,8 +24,8 @@ bool deploy_policy_is_prefix(const char *prefix);
 
 /*
  * Reads the JSON object that names a commit. HOOK_DATA: it makes no sense; HOOK_POLICY: it is not
- * allowed. *config belongs to the caller; but for HOOK_OK it has no url, and the commit only if there
- * is one.
+ * allowed. *config belongs to the caller; but for HOOK_OK it has no url, and the others only as
+ * far as they are known.
  */
 enum hook_exit deploy_config_parse(const char *text, size_t size,
 	const struct deploy_policy *policy, struct deploy_config *config,

@@ -4,6 +4,7 @@
  * system, and a rename from it is atomic.
  *
  *     adopted/    what --adopt has replaced; never removed
+ *     by-hand     replaced when somebody has intervened
  *     cache/      bare repositories, one for each URL
  *     releases/   for each target a folder with its old trees
  *     work/       what is being made, or removed
@@ -22,6 +23,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "hooks/lib/file.h"
 
 #define OWN ".zkfs-git-deploy"
 
@@ -102,6 +105,18 @@ int deploy_root_lock(const struct deploy_root *root, int *fdp)
 		close(fd);
 	if (r == 0)
 		*fdp = fd;
+	return r;
+}
+
+int deploy_root_nudge(const struct deploy_root *root)
+{
+	char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/" DEPLOY_BY_HAND, root->own_path) < 0)
+		return -ENOMEM;
+	r = hook_file_replace(path, "", 0);
+	free(path);
 	return r;
 }
 

@@ -12,6 +12,9 @@
 #define DEPLOY_FRESH "work/tree"
 #define DEPLOY_TRASH "work/trash"
 
+/* A file that is replaced when somebody has intervened by hand: who follows looks again. */
+#define DEPLOY_BY_HAND "by-hand"
+
 /* The folder that trees are deployed into, and our own folder in it, on the same file system. */
 struct deploy_root {
 	char *path, *own_path; /* absolute */
@@ -27,6 +30,9 @@ void deploy_root_done(struct deploy_root *root);
 
 /* Only who has the lock changes anything. -EBUSY: another has it. Closing *fdp lets it go. */
 int deploy_root_lock(const struct deploy_root *root, int *fdp);
+
+/* Wakes who follows. */
+int deploy_root_nudge(const struct deploy_root *root);
 
 /* Removes a folder, by its path below our own folder. It may be missing. -errno. */
 int deploy_root_remove(const struct deploy_root *root, const char *place);

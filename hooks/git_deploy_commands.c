@@ -108,6 +108,7 @@ static enum hook_exit roll_back(
 		return HOOK_TIMEOUT;
 	code = deploy_target_rollback(root, path, target, why);
 	close(lock);
+	deploy_root_nudge(root);
 	if (code != HOOK_OK)
 		hook_log(HOOK_LOG_ERROR, "%s", why);
 	else
@@ -144,6 +145,7 @@ int git_deploy_resume(const struct git_deploy_options *options)
 	code = choose_path(options, &root, path);
 	if (code == HOOK_OK && deploy_release_hold(&root, path, "") < 0)
 		code = HOOK_IO;
+	deploy_root_nudge(&root);
 	deploy_root_done(&root);
 	return code;
 }

@@ -34,6 +34,7 @@ struct follower {
 	const struct git_deploy_options *options;
 	struct hook_loop loop;
 	struct hook_watch *watch;
+	struct hook_watch *by_hand; /* what somebody does at the root */
 	struct hook_pace pace;
 	struct deploy_root root;
 	struct git_deploy_run run;
@@ -342,6 +343,10 @@ static int64_t act(struct follower *follower)
 
 	if (hook_watch_take(follower->watch))
 		hook_pace_touched(&follower->pace, now);
+	if (follower->by_hand && hook_watch_take(follower->by_hand)) {
+		hook_watch_update(follower->by_hand);
+		follower->due = now;
+	}
 	if (hook_child_check(&follower->run.child, &status))
 		advance(follower, status);
 	if (now >= follower->pace.due)
@@ -378,6 +383,19 @@ static void serve(struct follower *follower)
 		hook_loop_wait_child(&follower->loop, &follower->run.child);
 }
 
+/* Without it, what is done by hand is seen a minute later. */
+static void watch_hands(struct follower *follower)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/" DEPLOY_BY_HAND, follower->root.own_path) < 0)
+		return;
+	if (hook_watch_new(path, &follower->by_hand) == 0)
+		hook_watch_update(follower->by_hand);
+	follower->loop.also = follower->by_hand;
+	free(path);
+}
+
 /* Who may replace our status: a process of this machine for the same folder. Never the id itself. */
 static char *make_owner(const struct deploy_root *root)
 {
@@ -410,6 +428,8 @@ static int prepare(struct follower *follower)
 		r = hook_loop_init(&follower->loop);
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "%s", strerror(-r));
+	if (r == 0)
+		watch_hands(follower);
 	git_deploy_run_init(&follower->run, options, &follower->root);
 	hook_pace_init(&follower->pace, options->settle, hook_pace_now());
 	follower->give_up = hook_pace_now() + options->timeout;
@@ -427,6 +447,7 @@ static void done(struct follower *follower)
 	deploy_report_done(&follower->report);
 	hook_loop_done(&follower->loop);
 	hook_watch_free(follower->watch);
+	hook_watch_free(follower->by_hand);
 	deploy_root_done(&follower->root);
 	deploy_config_done(&follower->wanted);
 	hook_bytes_done(&follower->text);

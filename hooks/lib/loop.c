@@ -90,6 +90,7 @@ void hook_loop_wait(struct hook_loop *loop, struct hook_watch *watch,
 		{ .fd = watch ? hook_watch_fd(watch) : -1, .events = POLLIN },
 		{ .fd = watch ? hook_watch_mounts_fd(watch) : -1, .events = POLLPRI },
 		{ .fd = child && child->pid ? child->fd : -1, .events = POLLIN },
+		{ .fd = loop->also ? hook_watch_fd(loop->also) : -1, .events = POLLIN },
 	};
 	int n;
 

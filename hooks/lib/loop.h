@@ -10,10 +10,11 @@
 
 /* The one place where a hook waits. */
 struct hook_loop {
-	int signals;         /* signalfd */
-	bool ended;          /* by SIGTERM, SIGINT or SIGHUP */
-	bool ready;          /* systemd has been told */
-	int64_t beat_period; /* of the watchdog, in ns; 0: none */
+	int signals;             /* signalfd */
+	struct hook_watch *also; /* a second one to wait for, or NULL; the caller's */
+	bool ended;              /* by SIGTERM, SIGINT or SIGHUP */
+	bool ready;              /* systemd has been told */
+	int64_t beat_period;     /* of the watchdog, in ns; 0: none */
 	int64_t next_beat;
 };
 

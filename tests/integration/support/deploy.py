@@ -123,7 +123,10 @@ class Deployment:
 
     def is_locked(self):
         """Whether somebody holds the lock of the root."""
-        fd = os.open(self.own / "lock", os.O_RDWR)
+        try:
+            fd = os.open(self.own / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            return False
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,357 @@
+"""zkfs-git-deploy under readers, quick changes, kills, and damage: never a mixed tree."""
+
+import os
+import random
+import shutil
+import threading
+import time
+
+import pytest
+
+from support.deploy import NAME, Deployment, snapshot, times
+from support.files import read, write
+from support.waiting import SCALE, wait_equal, wait_for
+
+
+@pytest.fixture
+def plain(hooks, place):
+    (place / "plain").mkdir()
+    return Deployment(hooks, place, place / "plain")
+
+
+@pytest.fixture
+def deploy(hooks, place, anywhere):
+    return Deployment(hooks, place, anywhere)
+
+
+FILES = [f"{folder}{n}" for folder in ("", "d/", "d/e/") for n in range(5)]
+
+
+def content(text):
+    """A commit all of whose files hold the same."""
+    return {name: text for name in FILES}
+
+
+def read_at(fd, name):
+    handle = os.open(name, os.O_RDONLY, dir_fd=fd)
+    try:
+        return os.read(handle, 100)
+    finally:
+        os.close(handle)
+
+
+def read_tree(tree):
+    """What its files hold, all of them below one open directory."""
+    fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return {read_at(fd, name) for name in FILES}
+    finally:
+        os.close(fd)
+
+
+class Reader(threading.Thread):
+    """Opens the tree and reads all of it, over and over; what was wrong is in `problems`."""
+
+    def __init__(self, tree):
+        super().__init__()
+        self.tree = tree
+        self.problems = []
+        self.seen = []
+        self.rounds = 0
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.is_set():
+            try:
+                values = read_tree(self.tree)
+            except OSError as error:
+                self.problems.append(error)
+                continue
+            self.rounds += 1
+            if len(values) != 1:
+                self.problems.append(values)
+            elif self.seen[-1:] != list(values):
+                self.seen += values
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *args):
+        self.ended.set()
+        self.join()
+
+
+@pytest.mark.deadline(120)
+def test_alternating_deployments_are_never_seen_mixed_nor_absent(plain):
+    a, b = plain.origin.commit(content(b"a")), plain.origin.commit(content(b"b"))
+    plain.set(a)
+    plain.start("--keep", "1")  # a tree that is read may be removed only when two have followed
+    plain.wait("deployed", current=a)
+    with Reader(plain.tree) as reader:
+        for n in range(times(100, 20)):
+            commit = (b, a)[n % 2]
+            plain.set(commit)
+            plain.wait("deployed", current=commit)
+            if n % 2:
+                wait_for(lambda: reader.seen[-1] == b"a", what="the reader")
+    assert not reader.problems
+    assert reader.rounds > 20 and len(reader.seen) > times(50, 10)
+    assert plain.head() == a and plain.is_clean() and plain.leftovers() == []
+
+
+def test_of_two_changes_the_last_remains_and_the_first_is_never_published_after_it(deploy):
+    start = deploy.origin.commit(content(b"0"))
+    deploy.set(start)
+    deploy.start("--settle", "0")
+    deploy.wait("deployed", current=start)
+    with Reader(deploy.tree) as reader:
+        for n in range(times(10, 4)):
+            a = deploy.origin.commit(content(b"a%d" % n))
+            b = deploy.origin.commit(content(b"b%d" % n))
+            deploy.set(a)
+            time.sleep(0.01 * n)  # the first is met at different moments
+            deploy.set(b)
+            deploy.wait("deployed", current=b)
+            assert deploy.is_at(b)
+    assert not reader.problems
+    order = [(int(text[1:]), text[:1]) for text in reader.seen[1:]]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("command", ["--check", "--post"])
+def test_a_change_during_a_command_is_deployed_after_it(plain, place, command):
+    a, b = plain.origin.commit(content(b"a")), plain.origin.commit(content(b"b"))
+    plain.set(a)
+    log = place / "log"
+    plain.start(command, f"cat 0 >> {log}; grep -q b 0 || [ -e {place}/go ] || exec sleep 1000")
+    plain.wait("checking" if command == "--check" else "posting")
+    wait_equal(lambda: read(log), b"a")
+    plain.set(b)
+    if command == "--post":  # is ended by nobody
+        with pytest.raises(AssertionError):
+            plain.wait("deployed", 0.5)
+        return
+    plain.wait("deployed", current=b)
+    assert read(log) == b"ab"
+
+
+def test_a_change_back_during_check_publishes_nothing(plain, place):
+    a, b = plain.origin.commit(content(b"a")), plain.origin.commit(content(b"b"))
+    plain.set(a)
+    plain.start("--check", f"grep -q a 0 || {{ touch {place}/checks; exec sleep 1000; }}")
+    plain.wait("deployed", current=a)
+    inode = plain.tree.stat().st_ino
+    plain.set(b)
+    wait_for((place / "checks").exists, what="the check")
+    plain.set(a)
+    plain.wait("deployed", current=a)
+    assert plain.tree.stat().st_ino == inode
+
+
+@pytest.mark.deadline(120)
+def test_killed_at_any_moment_it_converges_and_leaves_nothing(plain):
+    commits = [plain.origin.commit(content(text)) for text in (b"a", b"b")]
+    plain.set(commits[0])
+    assert plain.once().returncode == 0
+    with Reader(plain.tree) as reader:
+        for n in range(times(20, 6)):
+            commit = plain.origin.commit(content(b"%d" % n))
+            plain.set(commit)
+            hook = plain.start("--keep", "1", "--post", "true")
+            time.sleep(random.uniform(0, 0.25 * SCALE))
+            hook.kill()
+            done = plain.once("--keep", "1", "--post", "true")
+            assert done.returncode == 0, done.stderr
+            assert plain.is_at(commit) and plain.is_clean()
+            assert plain.leftovers() == [] and not plain.is_locked()
+            assert len(plain.releases()) <= 2
+    assert not reader.problems
+    assert plain.head() == plain.origin.said("rev-parse", "main")
+
+
+def test_killed_in_the_middle_of_many_files_nothing_is_left(plain):
+    old = plain.deploy(content(b"old"))
+    before = snapshot(plain.tree)
+    big = plain.origin.commit({f"d{n % 50}/{n}": b"%d" % n for n in range(3000)})
+    plain.set(big)
+    hook = plain.start()
+    making = plain.own / "work"
+    wait_for(lambda: any(making.iterdir()), what="the checkout")
+    hook.kill()
+    assert snapshot(plain.tree) == before
+    plain.set(old)
+    done = plain.once()
+    assert done.returncode == 0
+    assert plain.is_at(old) and plain.leftovers() == [] and not plain.is_locked()
+
+
+def test_what_was_left_is_removed_at_the_start_even_with_nothing_to_deploy(plain):
+    commit = plain.deploy(content(b"a"))
+    for name in ("fresh", "making", "trash"):
+        (plain.own / "work" / name / "d").mkdir(parents=True)
+        write(plain.own / "work" / name / "d" / "file", b"")
+    plain.start()
+    plain.wait("deployed", current=commit)
+    wait_equal(plain.leftovers, [])
+    assert plain.is_at(commit)
+
+
+def test_killed_right_after_the_exchange_the_old_tree_is_kept_at_the_next_start(plain):
+    first = plain.deploy(content(b"a"))
+    second = plain.deploy(content(b"b"))
+    (old,) = plain.releases()
+    fresh = plain.own / "work" / "fresh"
+    old.rename(fresh)  # where the exchange has put it
+    plain.start()
+    plain.wait("deployed", current=second)
+    wait_equal(plain.leftovers, [])
+    assert plain.releases() == [old]
+    plain.command("rollback", check=True)
+    assert plain.is_at(first)
+
+
+def test_what_a_killed_fetch_has_left_in_the_cache_is_swept(plain):
+    plain.deploy(content(b"a"))
+    (cache,) = (plain.own / "cache").iterdir()
+    write(cache / "objects" / "pack" / "pack_git2_0123456789abcdef", b"x" * 1000)
+    for name in ("refs/heads/main.lock", "refs/heads/d/x.lock", "packed-refs.lock", "HEAD.lock"):
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        write(cache / name, b"")
+    write(cache / "config.lock", b"")
+    commit = plain.deploy(content(b"b"))
+    assert plain.is_at(commit) and plain.leftovers() == []
+
+
+def remove_objects(cache):
+    shutil.rmtree(cache / "objects")
+
+
+def empty_objects(cache):
+    for path in list((cache / "objects").rglob("*")):
+        if path.is_file():
+            path.unlink()
+
+
+def truncate_packs(cache):
+    for path in (cache / "objects").rglob("*.pack"):
+        path.chmod(0o644)
+        os.truncate(path, 50)
+
+
+def spoil_packs(cache):
+    for path in (cache / "objects").rglob("*.pack"):
+        path.chmod(0o644)
+        whole = read(path)
+        write(path, whole[:20] + b"\xff" * (len(whole) - 40) + whole[-20:])
+
+
+def remove_indexes(cache):
+    for path in (cache / "objects").rglob("*.idx"):
+        path.unlink()
+
+
+def remove_head(cache):
+    (cache / "HEAD").unlink()
+
+
+def spoil_config(cache):
+    write(cache / "config", b"[[[nonsense")
+
+
+def remove_all(cache):
+    shutil.rmtree(cache)
+
+
+def make_a_file(cache):
+    shutil.rmtree(cache)
+    write(cache, b"")
+
+
+DAMAGES = [remove_objects, empty_objects, truncate_packs, spoil_packs, remove_indexes]
+DAMAGES += [remove_head, spoil_config, remove_all, make_a_file]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("what", ["a-new-commit", "an-old-commit"])
+def test_a_damaged_cache_heals_itself(plain, damage, what):
+    first = plain.deploy(content(b"a"))
+    plain.deploy(content(b"b"))
+    (cache,) = (plain.own / "cache").iterdir()
+    damage(cache)
+    commit = first if what == "an-old-commit" else plain.origin.commit(content(b"c"))
+    plain.set(commit)
+    done = plain.once()
+    assert done.returncode == 0, done.stderr
+    assert plain.is_at(commit) and plain.is_clean()
+    assert plain.git("-C", plain.tree, "fsck", "--no-dangling", check=False).returncode == 0
+
+
+def test_two_daemons_with_different_files_share_a_root(deploy, place):
+    """Of the same repository, too, so that they share its cache."""
+    other = deploy.file.with_name("config2")
+    names = ["app", "other"]
+    files = [deploy.file, other]
+    for name, file in zip(names, files):
+        deploy.start("--config", file, "--name", name)
+    commits = []
+    for n in range(times(8, 3)):
+        commits = [deploy.origin.commit(content(b"%d%d" % (n, k))) for k in (0, 1)]
+        for name, file, commit in zip(names, files, commits):
+            deploy.file = file
+            deploy.set(commit, path=name)
+    for name, commit in zip(names, commits):
+        wait_equal(lambda: deploy.status(name).get("current"), commit, 20)
+        wait_equal(lambda: deploy.status(name).get("phase"), "deployed", 20)
+        assert deploy.is_at(commit, name) and deploy.is_clean(name)
+
+
+def test_once_waits_for_the_lock_that_another_holds_then_is_75(plain, place):
+    commit = plain.origin.commit(content(b"a"))
+    plain.set(commit)
+    plain.start("--check", f"[ -e {place}/go ] || exec sleep 1000")
+    plain.wait("checking")
+    options = ("--name", "second", "--timeout", str(0.5 * SCALE))
+    done = plain.once(*options)
+    assert done.returncode == 75 and not plain.tree.exists()
+
+
+def test_a_rollback_in_a_storm_of_changes_leaves_a_whole_tree(plain):
+    plain.deploy(content(b"a"))
+    plain.deploy(content(b"b"))
+    plain.start()
+    with Reader(plain.tree) as reader:
+        for n in range(times(8, 3)):
+            commit = plain.origin.commit(content(b"%d" % n))
+            plain.set(commit)
+            done = plain.command("rollback")
+            assert done.returncode == 0, done.stderr
+        last = plain.deploy_by_daemon = plain.origin.commit(content(b"z"))
+        plain.set(last)
+        plain.wait("deployed", current=last)
+    assert not reader.problems
+    assert plain.is_at(last) and plain.is_clean() and plain.leftovers() == []
+
+
+def test_a_status_that_cannot_be_written_stops_nothing(plain):
+    plain.status_dir.rmdir()
+    write(plain.status_dir, b"a file")
+    commit = plain.origin.commit(content(b"a"))
+    plain.set(commit)
+    done = plain.once()
+    assert done.returncode == 0 and plain.is_at(commit)
+
+
+def test_a_killed_command_line_tool_leaves_what_it_found(plain):
+    """A rollback that is killed in the middle has happened, or not."""
+    commits = [plain.deploy(content(b"%d" % n)) for n in range(4)]
+    with Reader(plain.tree) as reader:
+        for _ in range(times(10, 3)):
+            hook = plain.hooks.start(NAME, "rollback", "--root", plain.root)
+            time.sleep(random.uniform(0, 0.02 * SCALE))
+            hook.kill()
+            assert plain.head() in commits
+        plain.command("resume", check=True)
+        assert plain.once().returncode == 0
+    assert not reader.problems
+    assert plain.is_at(commits[-1]) and plain.leftovers() == []

@@ -1,0 +1,675 @@
+"""zkfs-git-deploy: what is refused or fails, with the old tree as it was."""
+
+import contextlib
+import http.server
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support.deploy import Deployment, snapshot
+from support.files import read, write
+from support.git import Submodule, daemon
+from support.waiting import SCALE, free_port, run
+
+OLD = {"file": b"old\n", "d/e/deep": b"old"}
+NEW = {"file": b"new\n"}
+NOWHERE = "1" * 40
+ID = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def deploy(hooks, place, anywhere):
+    return Deployment(hooks, place, anywhere)
+
+
+@pytest.fixture
+def plain(hooks, place):
+    (place / "plain").mkdir()
+    return Deployment(hooks, place, place / "plain")
+
+
+def visible(root):
+    """All of the root but what is the program's own."""
+    return {
+        path: what for path, what in snapshot(root).items() if ".zkfs-git-deploy" not in path
+    }
+
+
+def refused(deploy, code, *words, options=(), env=None):
+    """What the file says is not deployed: nothing changes, and the status says why."""
+    before = visible(deploy.root)
+    done = deploy.once(*options, env=env)
+    status = deploy.status()
+    assert (done.returncode, status["code"]) == (code, code), done.stderr
+    assert status["phase"] == ("refused" if code in (65, 77) else "failed"), status
+    for word in words:
+        assert word in status["message"] and word in done.stderr, status
+    assert visible(deploy.root) == before
+    assert list((deploy.own / "work").iterdir()) == []
+    assert not deploy.is_locked()
+    return status
+
+
+# What the file says
+
+BAD_FILES = {
+    "empty": b"",
+    "no-json": b"nonsense",
+    "half": b'{"url": "https://example.org/x.git", "commitId":',
+    "more": b"{} {}",
+    "list": b"[]",
+    "string": b'"url"',
+    "null": b"null",
+    "no-utf8": b'{"url": "\xff"}',
+    "nul": b"\0",
+    "deep": b"[" * 100_000,
+    "long": b'{"url": "' + b"x" * 100_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("value", BAD_FILES.values(), ids=BAD_FILES)
+def test_what_is_no_such_object_is_65(plain, value):
+    plain.deploy(OLD)
+    plain.set_bytes(value)
+    refused(plain, 65)
+
+
+@pytest.mark.parametrize("key", ["url", "commitId", "relativePath"])
+def test_a_missing_key_a_wrong_type_and_a_duplicate_are_65(plain, key):
+    plain.deploy(OLD)
+    config = plain.config(plain.origin.commit(NEW))
+    others = {name: value for name, value in config.items() if name != key}
+    plain.set_bytes(json.dumps(others).encode())
+    refused(plain, 65, key)
+    for value in (None, 1, True, [config[key]], {"a": config[key]}):
+        plain.set_bytes(json.dumps({**others, key: value}).encode())
+        refused(plain, 65, key)
+    text = json.dumps(config)
+    again = json.dumps({key: config[key]})
+    plain.set_bytes((text[:-1] + ", " + again[1:]).encode())
+    refused(plain, 65)
+
+
+@pytest.mark.parametrize(
+    "commit",
+    ["", "d5f5f14", ID[:-1], ID + "0", ID.upper(), "HEAD", "main", "-" + ID[1:], "g" + ID[1:]]
+    + [ID[:-1] + "\n", " " + ID[1:], ID + "^", "0x" + ID[2:], ID * 1000],
+)
+def test_what_is_no_full_commit_id_is_65(plain, commit):
+    plain.deploy(OLD)
+    plain.set(commit)
+    refused(plain, 65, "commitId")
+
+
+def test_the_reason_is_in_the_status_wherever_that_is(deploy):
+    commit = deploy.deploy(OLD)
+    deploy.set("short")
+    status = refused(deploy, 65, "commitId")
+    assert status["host"] == "host"
+    assert deploy.is_at(commit) and deploy.is_clean()
+
+
+def test_a_daemon_goes_on_after_what_is_refused(deploy):
+    first, second = deploy.origin.commit(OLD), deploy.origin.commit(NEW)
+    deploy.set(first)
+    deploy.start()
+    deploy.wait("deployed", current=first)
+    deploy.set_bytes(b"nonsense")
+    deploy.wait("refused", code=65, current=first, desired="")
+    deploy.set(second, path="../x")
+    deploy.wait("refused", code=77, current=first)
+    deploy.set(NOWHERE)
+    deploy.wait("failed", code=69, current=first, desired=NOWHERE)
+    assert deploy.is_at(first)
+    deploy.set(second)
+    deploy.wait("deployed", code=0, current=second)
+
+
+# Commits
+
+
+def test_an_unknown_commit_is_69(plain):
+    plain.deploy(OLD)
+    plain.set(NOWHERE)
+    refused(plain, 69, NOWHERE)
+
+
+def test_a_commit_that_comes_later_is_deployed(plain):
+    plain.origin.commit(OLD)
+    clone = plain.place / "clone"
+    plain.git("clone", "-q", "--bare", plain.origin.path, clone)
+    argv = ("-C", clone, "commit-tree", "-m", "x", "-p", "main", "main^{tree}")
+    commit = plain.git.said(*argv)
+    plain.set(commit)
+    plain.start()
+    plain.wait("failed", code=69)
+    plain.git("-C", clone, "push", "-q", plain.origin.path, f"{commit}:refs/heads/main")
+    plain.wait("deployed", current=commit)
+
+
+def test_the_id_of_what_is_no_commit_is_65(plain):
+    commit = plain.deploy(OLD)
+    plain.git("-C", plain.origin.path, "tag", "-a", "-m", "x", "annotated", commit)
+    for name in ("main^{tree}", "main:file", "annotated"):
+        object_id = plain.origin.said("rev-parse", name)
+        assert object_id != commit
+        plain.set(object_id)
+        refused(plain, 65, object_id)
+
+
+def test_a_submodule_is_refused_by_its_name(plain):
+    plain.deploy(OLD)
+    plain.set(plain.origin.commit({**NEW, "libs/sub": Submodule(NOWHERE)}))
+    refused(plain, 65, "libs/sub", "submodule")
+
+
+def test_a_pointer_of_lfs_is_refused_by_its_name(plain):
+    plain.deploy(OLD)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n"
+    plain.set(plain.origin.commit({**NEW, "big/file": pointer}))
+    refused(plain, 65, "big/file", "LFS")
+
+
+MALICIOUS = {
+    "dot-dot-file": [("100644", "..", "blob")],
+    "dot-dot": [("40000", "..", "tree")],
+    "dot-git": [("40000", ".git", "tree")],
+    "dot-GIT": [("40000", ".GIT", "tree")],
+    "dot-git-file": [("100644", ".git", "blob")],
+    "slash": [("100644", "a/b", "blob")],
+    "link-then-folder": [("120000", "d", "link"), ("40000", "d", "tree")],
+    "folder-then-link": [("40000", "d", "tree"), ("120000", "d", "link")],
+    "through-a-link": [("120000", "d", "link"), ("100644", "d/evil", "blob")],
+    "through-a-later-link": [("100644", "d/evil", "blob"), ("120000", "d", "link")],
+    "folder-through-a-link": [("120000", "d", "link"), ("40000", "d/e", "tree")],
+    "dot": [("40000", ".", "tree")],
+    "twice": [("100644", "a", "blob"), ("100644", "a", "link")],
+}
+
+
+@pytest.mark.parametrize("entries", MALICIOUS.values(), ids=MALICIOUS)
+def test_trees_that_git_would_not_make_are_65_and_touch_nothing_outside(plain, place, entries):
+    plain.deploy(OLD)
+    outside = place / "outside"
+    outside.mkdir()
+    ids = {"blob": plain.origin.blob("evil"), "link": plain.origin.blob(str(outside))}
+    ids["tree"] = plain.origin.raw_tree(b"100644 evil\0" + bytes.fromhex(ids["blob"]))
+    entries = [(mode, name, ids[kind]) for mode, name, kind in entries]
+    plain.set(plain.origin.raw_commit(*entries))
+    try:
+        refused(plain, 65)
+    finally:
+        assert list(outside.iterdir()) == []
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/etc", "..", "../x", "a/../../x", "a/..", "a//b", "a/", ".", "./a", "a/."]
+    + [".git", ".git/x", "a/.git", "a/.git/x", ".GIT/x", ".zkfs-git-deploy"]
+    + [".zkfs-git-deploy/cache", "a\nb", "a\tb", "\x7f", "x" * 5000, "a/" * 1000 + "a"],
+    ids=lambda path: repr(path)[:20],
+)
+def test_paths_that_lead_elsewhere_are_77(plain, place, path):
+    plain.deploy(OLD)
+    (place / "x").mkdir()
+    plain.set(plain.origin.commit(NEW), path=path)
+    refused(plain, 77, "relativePath" if "\n" not in path else "")
+    assert list((place / "x").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["link", "link/app", "d/link/app", "inside/app"])
+def test_symbolic_links_on_the_way_and_as_the_target_are_77(plain, place, path):
+    outside = place / "outside"
+    (outside / "app").mkdir(parents=True)
+    (plain.root / "d").mkdir()
+    (plain.root / "link").symlink_to(outside)
+    (plain.root / "d" / "link").symlink_to(outside)
+    (plain.root / "inside").symlink_to("d")
+    plain.set(plain.origin.commit(NEW), path=path)
+    refused(plain, 77, "symbolic link")
+    assert snapshot(outside).keys() == {str(outside / "app")}
+
+
+def test_a_link_that_is_put_on_the_way_during_the_fetch_is_not_followed(plain, place):
+    outside = place / "outside"
+    (outside / "app").mkdir(parents=True)
+    (plain.root / "d").mkdir()
+    plain.set(plain.origin.commit(NEW), path="d/app")
+    swap = f"rmdir {plain.root}/d && ln -s {outside} {plain.root}/d"
+    done = plain.once("--check", swap)
+    assert done.returncode == 77 and plain.status()["phase"] == "refused"
+    assert list((outside / "app").iterdir()) == []
+
+
+def test_a_file_as_the_target_or_on_the_way_is_77(plain):
+    write(plain.root / "app", b"precious")
+    for path in ("app", "app/d"):
+        plain.set(plain.origin.commit(NEW), path=path)
+        refused(plain, 77, "app")
+    assert read(plain.root / "app") == b"precious"
+
+
+def test_a_directory_with_files_is_77(plain):
+    plain.tree.mkdir()
+    write(plain.tree / "precious", b"p")
+    plain.set(plain.origin.commit(NEW))
+    refused(plain, 77, "--adopt")
+
+
+def test_files_that_come_during_the_fetch_are_77(plain):
+    plain.tree.mkdir()
+    plain.set(plain.origin.commit(NEW))
+    done = plain.once("--check", f"echo p > {plain.tree}/precious")
+    assert done.returncode == 77 and plain.status()["phase"] == "refused"
+    assert read(plain.tree / "precious") == b"p\n" and os.listdir(plain.tree) == ["precious"]
+
+
+def test_a_work_tree_of_somebody_else_is_77(plain):
+    plain.origin.commit(OLD)
+    plain.git("clone", "-q", plain.origin.path, plain.tree)
+    plain.set(plain.origin.commit(NEW))
+    refused(plain, 77, "--adopt")
+    plain.set(plain.origin.commit(NEW), path="app/d")
+    refused(plain, 77, "work tree")
+
+
+def test_a_path_through_a_deployed_tree_is_77(plain):
+    plain.deploy(OLD)
+    for path in ("app/new", "app/d/new"):
+        plain.set(plain.origin.commit(NEW), path=path)
+        refused(plain, 77, "work tree")
+
+
+def test_a_directory_that_holds_a_deployed_tree_is_77(plain):
+    plain.deploy(OLD, path="a/b")
+    plain.set(plain.origin.commit(NEW), path="a")
+    refused(plain, 77, "--adopt")
+
+
+def test_another_file_system_on_the_way_is_77(plain, needs_root):
+    (plain.root / "other").mkdir()
+    with tmpfs(plain.root / "other", "1m"):
+        plain.set(plain.origin.commit(NEW), path="other/app")
+        refused(plain, 77, "file system")
+        plain.set(plain.origin.commit(NEW), path="other")
+        refused(plain, 77, "file system")
+
+
+@contextlib.contextmanager
+def tmpfs(path, size):
+    run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path)
+    try:
+        yield
+    finally:
+        run("umount", "-l", path)  # a daemon may still be there if the test has failed
+
+
+# URLs
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "ext::sh -c 'touch /x'", "ext::sh", "ext://sh", "/srv/x.git", "x.git", "./x.git", "host:x"]
+    + ["git@host:x.git", "http://example.org/x.git", "ftp://example.org/x", "HTTPS://example.org/x"]
+    + ["file:/srv/x.git", "git+ssh://host/x", "https:/example.org/x", "-https://example.org/x"]
+    + [" https://example.org/x", "--upload-pack=touch", "local::x", "fd::1", "rsync://host/x"],
+)
+def test_other_schemes_are_77_even_without_allow_url(plain, url):
+    plain.set(NOWHERE, url=url)
+    done = bare(plain)
+    assert done.returncode == 77 and plain.status()["phase"] == "refused"
+
+
+def bare(deploy, *options, **kwargs):
+    """Without --allow-url."""
+    common = ("--root", deploy.root, "--status-dir", deploy.status_dir, "--name", "host")
+    return deploy.hooks.run(
+        "zkfs-git-deploy", "--config", deploy.file, *common, "--once", "--settle", "0", *options,
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize("scheme", ["git", "file"])
+def test_git_and_file_need_an_allow_url_that_names_them(plain, scheme):
+    commit = plain.origin.commit(NEW)
+    plain.set(commit, url=f"{scheme}://{plain.origin.path}")
+    assert bare(plain).returncode == 77
+    assert bare(plain, "--allow-url", "https://example.org/").returncode == 77
+    assert "--allow-url" in plain.status()["message"]
+
+
+def test_what_no_allow_url_names_is_77(plain):
+    plain.deploy(OLD)
+    org = plain.place / "org"
+    for name in ("org", "org2", "orga/n"):
+        shutil.copytree(plain.origin.path, plain.place / name / "x.git")
+    commit = plain.origin.said("rev-parse", "main")
+    for prefix in (f"file://{org}", f"file://{org}/", f"file://{org}/x.git"):
+        for name in ("org2/x.git", "orga/n/x.git", "orga", "org/../org2/x.git", "", "ORG/x.git"):
+            plain.set(commit, path="app2", url=f"file://{plain.place}/{name}")
+            assert bare(plain, "--allow-url", prefix).returncode == 77, name
+            assert plain.status()["phase"] == "refused"
+    assert not (plain.root / "app2").exists()
+    for n, prefix in enumerate((f"file://{org}", f"file://{org}/", f"file://{org}/x.git")):
+        plain.set(commit, path=f"good{n}", url=f"file://{org}/x.git")
+        assert bare(plain, "--allow-url", prefix).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("prefix", "url"),
+    [
+        ("https://good.org", "https://good.org.evil.org/x.git"),
+        ("https://good.org", "https://good.org@evil.org/x.git"),
+        ("https://good.org", "https://good.org:1234/x.git"),
+        ("https://good.org/a", "https://good.org/a/../b/x.git"),
+        ("https://good.org/a", "https://good.org/a/%2e%2e/b/x.git"),
+        ("https://good.org/a", "https://good.org/a/.%2E/b/x.git"),
+        ("https://good.org/a", "https://good.org/a/..%2fb/x.git"),
+        ("https://good.org/a", "https://good.org/a\\..\\b/x.git"),
+        ("https://good.org/a", "https://good.org/ab"),
+        ("https://good.org/a", "https://good.org/A/x.git"),
+        ("https://good.org", "https://evil.org/https://good.org/"),
+        ("https://good.org", "https://evil.org#https://good.org/"),
+        ("ssh://git@good.org", "ssh://evil@good.org/x.git"),
+        ("ssh://git@good.org", "ssh://git@good.org.evil.org/x.git"),
+    ],
+)
+def test_what_only_looks_like_an_allowed_url_is_77(plain, prefix, url):
+    plain.set(NOWHERE, url=url)
+    done = bare(plain, "--allow-url", prefix)
+    assert done.returncode == 77 and plain.status()["phase"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:secret@127.0.0.1/x.git",
+        "https://:secret@127.0.0.1/x.git",
+        "https://secret@127.0.0.1/x.git",
+        "ssh://user:secret@127.0.0.1/x.git",
+        "git://secret@127.0.0.1/x.git",
+        "https://user:secret@127.0.0.1",
+        "https://user:secret@127.0.0.1/a@b/x.git",
+        "https://user:secret@127.0.0.1/../x.git",
+        "https://user:secret@127.0.0.1/x.git\n",
+    ],
+)
+def test_credentials_in_a_url_are_77_and_told_to_nobody(plain, url):
+    plain.set(NOWHERE, url=url)
+    done = bare(plain, "--timeout", "1")
+    assert done.returncode == 77 and plain.status()["phase"] == "refused"
+    assert "secret" not in done.stderr + json.dumps(plain.status())
+
+
+@pytest.mark.parametrize("bad", ["\n", "\r", "\t", "\x1b[2J", "\x7f", " ", "\x01"])
+def test_control_characters_in_a_url_are_77_and_not_shown(plain, bad):
+    plain.set(NOWHERE, url=f"https://127.0.0.1/x{bad}y.git")
+    done = bare(plain)
+    assert done.returncode == 77
+    if bad != " ":
+        assert bad not in done.stderr.rstrip("\n") and bad not in plain.status()["message"]
+
+
+@pytest.mark.parametrize("bad", ["\x1b[2J", "\n"])
+def test_control_characters_of_other_values_are_not_shown(plain, bad):
+    for config in ({"commitId": f"x{bad}y"}, {"relativePath": f"x{bad}y"}):
+        plain.set_bytes(json.dumps({**plain.config(NOWHERE), **config}).encode())
+        done = plain.once()
+        assert bad not in done.stderr.rstrip("\n") and bad not in plain.status()["message"]
+    plain.set_bytes(f'{{"{bad}": '.encode())
+    done = plain.once()
+    assert bad not in done.stderr.rstrip("\n") and bad not in plain.status()["message"]
+
+
+@pytest.mark.parametrize("scheme", ["git", "https"])
+@pytest.mark.parametrize("rest", ["/a@{evil}/x.git", "//@{evil}/x.git", "/:a@{evil}", "//{evil}/x"])
+def test_only_the_server_that_is_allowed_is_asked(plain, scheme, rest):
+    with socket.create_server(("127.0.0.1", 0)) as good:
+        with socket.create_server(("127.0.0.1", 0)) as evil:
+            prefix = f"{scheme}://127.0.0.1:{good.getsockname()[1]}"
+            host = f"127.0.0.1:{evil.getsockname()[1]}"
+            plain.set(NOWHERE, url=prefix + rest.format(evil=host))
+            done = bare(plain, "--allow-url", prefix, "--timeout", str(0.3 * SCALE))
+            assert done.returncode in (69, 75, 77)
+            evil.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                evil.accept()
+
+
+def test_options_in_an_ssh_url_are_77(plain):
+    for url in ("ssh://-oProxyCommand=touch/x", "ssh://-x@host/x", "ssh://git@-x/y"):
+        plain.set(NOWHERE, url=url)
+        assert bare(plain).returncode == 77
+
+
+def test_insteadof_of_a_user_is_not_followed(plain):
+    plain.deploy(OLD)
+    commit = plain.origin.commit(NEW)
+    gitconfig = f'[url "{plain.origin.url}"]\n\tinsteadOf = https://127.0.0.1:1/x.git\n'
+    write(plain.hooks.folder / ".gitconfig", gitconfig.encode())
+    (plain.hooks.folder / ".config" / "git").mkdir(parents=True)
+    write(plain.hooks.folder / ".config" / "git" / "config", gitconfig.encode())
+    plain.set(commit, url="https://127.0.0.1:1/x.git")
+    refused(plain, 69, options=("--allow-url", "https://127.0.0.1:1/"))
+
+
+def test_hooks_and_filters_of_a_user_are_not_run(plain, place):
+    evil = place / "evil"
+    evil.mkdir()
+    write(evil / "post-checkout", f"#!/bin/sh\ntouch {place}/ran\n".encode())
+    (evil / "post-checkout").chmod(0o755)
+    text = f'[core]\n\thooksPath = {evil}\n[filter "x"]\n\tsmudge = touch {place}/ran; cat\n'
+    write(plain.hooks.folder / ".gitconfig", f"{text}[init]\n\ttemplateDir = {evil}\n".encode())
+    plain.deploy({".gitattributes": b"* filter=x\n", **NEW})
+    assert not (place / "ran").exists()
+    assert not (plain.tree / ".git" / "post-checkout").exists()
+
+
+# Servers
+
+
+def test_a_repository_that_is_not_there_is_69(plain):
+    plain.deploy(OLD)
+    plain.set(NOWHERE, url=f"file://{plain.place}/none.git")
+    refused(plain, 69)
+
+
+def test_git_daemon_without_the_commit_or_the_repository_is_69(plain):
+    plain.deploy(OLD)
+    with daemon(plain.git, plain.place) as url:
+        plain.set(NOWHERE, url=f"{url}/origin.git")
+        refused(plain, 69, NOWHERE, options=("--allow-url", url))
+        plain.set(NOWHERE, url=f"{url}/none.git")
+        refused(plain, 69, options=("--allow-url", url))
+
+
+def test_a_server_that_is_away_is_69_and_that_is_said(plain):
+    plain.deploy(OLD)
+    url = f"git://127.0.0.1:{free_port()}"
+    plain.set(NOWHERE, url=f"{url}/origin.git")
+    refused(plain, 69, "Connection refused", options=("--allow-url", url))
+
+
+@pytest.mark.parametrize("scheme", ["git", "https", "ssh"])
+def test_a_server_that_never_answers_is_75_within_the_timeout(plain, scheme):
+    plain.deploy(OLD)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"{scheme}://127.0.0.1:{mute.getsockname()[1]}"
+        plain.set(NOWHERE, url=f"{url}/x.git")
+        start = time.monotonic()
+        options = ("--allow-url", url, "--timeout", str(0.5 * SCALE))
+        refused(plain, 75, options=options)
+        assert time.monotonic() - start < 2 * SCALE
+
+
+def test_a_change_of_the_file_ends_a_fetch_that_hangs(plain):
+    commit = plain.origin.commit(NEW)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"git://127.0.0.1:{mute.getsockname()[1]}"
+        plain.set(NOWHERE, url=f"{url}/x.git")
+        plain.start("--allow-url", url)
+        plain.wait("fetching")
+        plain.set(commit)
+        plain.wait("deployed", 5, current=commit)
+
+
+def test_a_server_that_talks_nonsense_is_69(plain):
+    plain.deploy(OLD)
+    with talking(b"HTTP/1.1 200 OK\r\n\r\n" * 100) as url:
+        plain.set(NOWHERE, url=f"{url}/x.git")
+        refused(plain, 69, options=("--allow-url", url))
+    with talking(b"") as url:
+        plain.set(NOWHERE, url=f"{url}/x.git")
+        refused(plain, 69, options=("--allow-url", url))
+
+
+@contextlib.contextmanager
+def talking(answer):
+    """A server that says just that, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection:
+                        connection.recv(1000)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"git://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+class SmartServer(http.server.BaseHTTPRequestHandler):
+    """git's smart protocol, for the one repository of the server, and redirects to it."""
+
+    def do_GET(self):
+        if self.path.startswith("/redirect"):
+            self.send_response(302)
+            self.send_header("Location", self.path.replace("/redirect", f"{self.server.to}/x", 1))
+            self.end_headers()
+            return
+        self.server.asked.append(self.path)
+        self.answer("advertisement", b"001e# service=git-upload-pack\n0000", "--advertise-refs")
+
+    def do_POST(self):
+        self.answer("result", b"")
+
+    def answer(self, kind, start, *options):
+        size = int(self.headers.get("Content-Length") or 0)
+        argv = ["git", "upload-pack", "--stateless-rpc", *options, str(self.server.repository)]
+        done = subprocess.run(
+            argv,
+            input=self.rfile.read(size),
+            stdout=subprocess.PIPE,
+            env=self.server.environment,
+            check=False,
+        )
+        self.send_response(200)
+        self.send_header("Content-Type", f"application/x-git-upload-pack-{kind}")
+        self.send_header("Content-Length", str(len(start + done.stdout)))
+        self.end_headers()
+        self.wfile.write(start + done.stdout)
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def https(deploy, name):
+    """A server with a certificate that it has made itself; TLS 1.2, as libgit2's mbedTLS has it."""
+    key, certificate = deploy.place / "key.pem", deploy.place / "cert.pem"
+    if not key.exists():
+        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"]
+        argv += ["ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+        argv += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", certificate]
+        run(*argv)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SmartServer)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.repository, server.environment = deploy.origin.path, deploy.git.environment
+    server.asked, server.certificate = [], certificate
+    server.url = server.to = f"https://localhost:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_https_deploys_with_a_certificate_that_is_trusted_and_is_69_without(plain):
+    plain.deploy(OLD)
+    commit = plain.origin.commit(NEW)
+    with https(plain, "localhost") as server:
+        plain.set(commit, url=f"{server.url}/x")
+        refused(plain, 69, options=("--allow-url", server.url))
+        assert server.asked == []
+        done = bare(plain, env={"SSL_CERT_FILE": str(server.certificate)})
+        assert done.returncode == 0, done.stderr
+    assert plain.is_at(commit) and server.asked
+
+
+def test_a_certificate_for_another_name_is_69(plain):
+    with https(plain, "elsewhere") as server:
+        plain.set(plain.origin.commit(NEW), url=f"{server.url}/x")
+        assert bare(plain, env={"SSL_CERT_FILE": str(server.certificate)}).returncode == 69
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("where", ["the-same", "another", "http"])
+def test_redirects_are_not_followed(plain, where):
+    plain.deploy(OLD)
+    commit = plain.origin.commit(NEW)
+    with https(plain, "localhost") as server, https(plain, "localhost") as other:
+        http_url = f"http://localhost:{other.server_port}"
+        server.to = {"the-same": server.url, "another": other.url, "http": http_url}[where]
+        plain.set(commit, url=f"{server.url}/redirect")
+        options = ("--allow-url", server.url)
+        refused(plain, 69, options=options, env={"SSL_CERT_FILE": str(other.certificate)})
+        assert server.asked == [] and other.asked == []
+
+
+# The disk
+
+
+@pytest.mark.once
+def test_a_full_disk_is_74_and_it_deploys_when_there_is_room(plain, needs_root):
+    with tmpfs(plain.root, "6m"):
+        first = plain.deploy(OLD)
+        write(plain.root / "filler", b"x" * (4 << 20))
+        before = snapshot(plain.tree)
+        second = plain.origin.commit({"file": os.urandom(2 << 20)})
+        plain.set(second)
+        hook = plain.start()
+        status = plain.wait("failed", code=74, current=first)
+        assert status["message"]
+        assert snapshot(plain.tree) == before
+        (plain.root / "filler").unlink()
+        plain.wait("deployed", 20, current=second)
+        assert plain.is_at(second) and plain.is_clean()
+        assert hook.stop() == 0
+
+
+@pytest.mark.once
+def test_a_disk_that_is_full_in_the_checkout_is_74(plain, needs_root):
+    with tmpfs(plain.root, "6m"):
+        plain.deploy(OLD)
+        plain.set(plain.origin.commit({"file": b"x" * (8 << 20)}))  # packs to nothing
+        before = snapshot(plain.tree)
+        assert plain.once().returncode == 74
+        status = plain.status()
+        assert (status["phase"], status["code"]) == ("failed", 74)
+        assert snapshot(plain.tree) == before

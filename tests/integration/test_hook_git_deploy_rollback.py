@@ -1,0 +1,254 @@
+"""zkfs-git-deploy rollback, resume and status: what people do with what is deployed."""
+
+import pytest
+
+from support.deploy import NAME, Deployment, snapshot
+from support.files import read
+from support.waiting import wait_equal, wait_for
+
+
+@pytest.fixture
+def deploy(hooks, place, anywhere):
+    return Deployment(hooks, place, anywhere)
+
+
+@pytest.fixture
+def plain(hooks, place):
+    (place / "plain").mkdir()
+    return Deployment(hooks, place, place / "plain")
+
+
+def deploy_all(deploy, *names):
+    return [deploy.deploy({"file": name.encode()}) for name in names]
+
+
+def test_rollback_brings_back_the_tree_before_with_what_was_changed_in_it(plain):
+    first, _ = deploy_all(plain, "a", "b")
+    before = snapshot(plain.releases()[0])
+    assert plain.command("rollback").returncode == 0
+    assert plain.is_at(first) and plain.is_clean() and read(plain.tree / "file") == b"a"
+    bytes_of = [what[-1] for path, what in before.items() if path.endswith("/file")]
+    assert bytes_of == [b"a"]
+    assert plain.leftovers() == []
+
+
+def test_rollback_twice_goes_back_twice(plain):
+    first, second, _ = deploy_all(plain, "a", "b", "c")
+    assert plain.command("rollback").returncode == 0
+    assert plain.is_at(second)
+    assert plain.command("rollback").returncode == 0
+    assert plain.is_at(first)
+    done = plain.command("rollback")
+    assert done.returncode == 69 and plain.is_at(first)
+
+
+def test_rollback_with_nothing_to_go_back_to_is_69(plain):
+    assert plain.command("rollback").returncode == 69
+    (commit,) = deploy_all(plain, "a")
+    assert plain.command("rollback").returncode == 69
+    assert plain.is_at(commit)
+
+
+def test_what_was_rolled_back_is_held_by_once(deploy):
+    first, second = deploy_all(deploy, "a", "b")
+    deploy.command("rollback", check=True)
+    for _ in range(2):
+        done = deploy.once()
+        status = deploy.status()
+        assert done.returncode == status["code"] == 77
+        assert (status["phase"], status["desired"], status["current"]) == ("held", second, first)
+    assert deploy.is_at(first)
+
+
+def test_after_a_second_rollback_the_newest_is_held_still(plain):
+    first, _, _ = deploy_all(plain, "a", "b", "c")
+    plain.command("rollback", check=True)
+    plain.command("rollback", check=True)
+    assert plain.once().returncode == 77
+    assert plain.is_at(first)
+
+
+def test_another_commit_ends_what_is_held(plain):
+    first, second = deploy_all(plain, "a", "b")
+    plain.command("rollback", check=True)
+    assert plain.once().returncode == 77
+    third = plain.deploy({"file": b"c"})
+    assert plain.is_at(third)
+    plain.set(second)
+    assert plain.once().returncode == 0
+    assert plain.is_at(second)
+    plain.set(first)
+    assert plain.once().returncode == 0
+
+
+def test_resume_deploys_what_was_held(plain):
+    _, second = deploy_all(plain, "a", "b")
+    plain.command("rollback", check=True)
+    assert plain.once().returncode == 77
+    assert plain.command("resume").returncode == 0
+    assert plain.once().returncode == 0
+    assert plain.is_at(second)
+
+
+def test_a_daemon_holds_what_was_rolled_back_until_resume(deploy):
+    first, second = deploy_all(deploy, "a", "b")
+    deploy.start()
+    deploy.wait("deployed", current=second)
+    deploy.command("rollback", check=True)
+    deploy.touch()
+    deploy.wait("held", code=77, desired=second, current=first)
+    assert deploy.is_at(first)
+    deploy.command("resume", check=True)
+    deploy.touch()
+    deploy.wait("deployed", current=second)
+
+
+def test_a_restart_does_not_end_what_is_held(plain):
+    first, second = deploy_all(plain, "a", "b")
+    plain.command("rollback", check=True)
+    plain.start().stop()
+    plain.start()
+    plain.wait("held", desired=second, current=first)
+    assert plain.is_at(first)
+
+
+def test_post_of_a_rollback_is_run_in_the_tree(plain, place):
+    first, second = deploy_all(plain, "a", "b")
+    post = f"(pwd; cat file; echo; env | grep ^ZKFS_ | sort) > {place}/out"
+    assert plain.command("rollback", "--post", post).returncode == 0
+    expected = [str(plain.tree), "a", f"ZKFS_COMMIT={first}", f"ZKFS_PREVIOUS={second}"]
+    expected += [f"ZKFS_TREE={plain.tree}", f"ZKFS_URL={plain.origin.url}"]
+    assert read(place / "out").decode().splitlines() == expected
+
+
+def test_post_of_a_rollback_that_fails_is_told(plain):
+    first, _ = deploy_all(plain, "a", "b")
+    assert plain.command("rollback", "--post", "exit 3").returncode == 69
+    assert plain.is_at(first)
+
+
+def test_without_post_the_daemon_runs_its_own_once(plain, place):
+    first, second = deploy_all(plain, "a", "b")
+    plain.start("--post", f"cat file >> {place}/runs; echo >> {place}/runs")
+    plain.wait("deployed", current=second)
+    plain.command("rollback", check=True)
+    plain.touch()
+    plain.wait("held", current=first)
+    assert read(place / "runs") == b"a\n"
+    plain.touch()
+    plain.command("resume", check=True)
+    plain.touch()
+    plain.wait("deployed", current=second)
+    assert read(place / "runs") == b"a\nb\n"
+
+
+def test_several_paths_need_a_path(plain):
+    first = plain.deploy({"file": b"1"})
+    other_first = plain.deploy({"file": b"x"}, path="d/other")
+    second = plain.deploy({"file": b"2"})
+    plain.deploy({"file": b"y"}, path="d/other")
+    done = plain.command("rollback")
+    assert done.returncode == 64 and "--path" in done.stderr
+    assert plain.command("resume").returncode == 64
+    assert plain.command("rollback", "--path", "d/other").returncode == 0
+    assert plain.is_at(other_first, "d/other") and plain.is_at(second)
+    assert plain.command("rollback", "--path", "app").returncode == 0
+    assert plain.is_at(first)
+    assert plain.command("rollback", "--path", "none").returncode == 69
+
+
+def test_rollback_while_a_deployment_is_under_way_waits_for_it(plain, place):
+    _, second = deploy_all(plain, "a", "b")
+    third = plain.origin.commit({"file": b"c"})
+    plain.set(third)
+    plain.start("--check", f"[ -e {place}/go ] || sleep 1")
+    plain.wait("checking")
+    assert plain.command("rollback").returncode == 0
+    plain.touch()
+    plain.wait("held", desired=third, current=second)
+    assert plain.is_at(second)
+
+
+def test_status_of_a_root_tells_what_is_deployed_kept_and_held(plain):
+    first, second = deploy_all(plain, "a", "b")
+    other = plain.deploy({"file": b"x"}, path="d/other")
+    out = plain.command("status", check=True).stdout
+    blocks = paragraphs(out)
+    assert second in blocks["app"][0] and any(first in line for line in blocks["app"][1:])
+    assert other in blocks["d/other"][0] and len(blocks["d/other"]) == 1
+    plain.command("rollback", "--path", "app", check=True)
+    blocks = paragraphs(plain.command("status", check=True).stdout)
+    assert first in blocks["app"][0]
+    assert any("held" in line and second in line for line in blocks["app"][1:])
+
+
+def paragraphs(text):
+    """The lines of each path, by path."""
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            path = line.partition(":")[0]
+            found[path] = []
+        found[path].append(line)
+    return found
+
+
+def test_status_of_a_root_without_anything_is_empty(plain):
+    done = plain.command("status")
+    assert done.returncode == 0 and done.stdout == ""
+
+
+def fleet(deploy):
+    """What status --status-dir prints, a line a host."""
+    done = deploy.hooks.run(NAME, "status", "--status-dir", deploy.status_dir)
+    assert done.returncode == 0
+    return done.stdout.splitlines()
+
+
+def test_status_of_the_hosts_tells_how_each_fares(deploy, place):
+    first, second = deploy.origin.commit({"file": b"a"}), deploy.origin.commit({"file": b"b"})
+    deploy.set(first)
+    for name in ("server1", "server2"):
+        (place / name).mkdir()
+        check = "true" if name == "server1" else "grep -q a file"
+        deploy.start("--name", name, "--root", place / name, "--check", check)
+        wait_equal(lambda: deploy.status(name).get("phase"), "deployed")
+    deploy.set(second)
+    wait_equal(lambda: deploy.status("server1").get("current"), second)
+    wait_equal(lambda: deploy.status("server2").get("phase"), "failed")
+    wait_equal(lambda: deploy.status("server1").get("phase"), "deployed")
+    lines = {name: [line for line in fleet(deploy) if name in line] for name in ("server1", "server2")}
+    assert any("deployed" in line and second[:8] in line for line in lines["server1"])
+    assert any("failed" in line and first[:8] in line for line in lines["server2"])
+
+
+def test_status_of_the_hosts_passes_over_what_is_no_status(plain):
+    plain.deploy({"file": b"a"})
+    (plain.status_dir / "rubbish").write_bytes(b"nonsense")
+    (plain.status_dir / "evil").write_bytes(b'{"host": "\\u001b[2J", "phase": 1}')
+    (plain.status_dir / "folder").mkdir()
+    lines = fleet(plain)
+    assert any("host" in line and "deployed" in line for line in lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_status_of_no_such_directory_is_69(plain, place):
+    done = plain.hooks.run(NAME, "status", "--status-dir", place / "none")
+    assert done.returncode in (69, 78) and done.stderr
+
+
+def test_status_changes_nothing(plain):
+    plain.command("status", check=True)
+    assert list(plain.root.iterdir()) == []
+    deploy_all(plain, "a", "b")
+    before = snapshot(plain.root)
+    plain.command("status", check=True)
+    assert snapshot(plain.root) == before
+
+
+def test_a_tree_that_somebody_has_removed_cannot_be_rolled_back(plain):
+    deploy_all(plain, "a", "b")
+    plain.tree.rename(plain.place / "away")
+    assert plain.command("rollback").returncode == 69
+    assert plain.once().returncode == 0
+    wait_for(plain.tree.is_dir)
