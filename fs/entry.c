@@ -227,6 +227,7 @@ void fs_entry_reply(struct fs_request *request, struct fs_inode *inode)
 void fs_entry_given(struct fs *fs, struct fs_inode *inode)
 {
 	inode->n_lookups++;
+	inode->shown = true;
 	if (inode->linked && inode->exists)
 		fs_watch_held(fs, inode);
 }

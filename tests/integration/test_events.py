@@ -352,6 +352,23 @@ def test_500_creates_and_500_deletes_are_told(mnt, tree, inotify):
         wait_for(all_told, 20, what)
 
 
+def test_what_was_seen_before_it_was_told_of_is_told_when_it_goes(mnt, tree, inotify):
+    """Who looks, and finds a name, hears of its end: its making may never be told."""
+    tree.create("/d/f", b"old")
+    events = inotify(mnt / "d")
+    for turn in range(30):
+        mnt.catch_up()
+        # What is changed is not told at once while somebody reads it, nor what comes behind that.
+        with open(mnt / "d" / "f", "rb") as file:
+            file.read()
+            tree.client.set(tree.path("/d/f"), b"%d" % turn)
+            tree.client.create(tree.path("/d/x"), b"x")
+            wait_for(lambda: exists(mnt / "d" / "x"), 10)
+            tree.client.delete(tree.path("/d/x"))
+            mnt.catch_up()
+        events.wait(("x", "DELETE"))
+
+
 # Outages
 
 
