@@ -593,6 +593,36 @@ def test_what_is_renamed_has_become_a_directory(behind, tree, inotify):
     assert not exists(mount / "d" / "f")
 
 
+def test_the_directory_that_something_is_moved_to_was_made_anew(behind, tree, inotify):
+    """The kernel has moved it into the one before, and the path leads to the other."""
+    mount = behind.mount
+    tree.create("/d/moved/a", b"old")
+    mount.catch_up()
+    events = inotify(mount / "d", mount / "d" / "x")
+    assert read(mount / "d" / "moved" / "a") == b"old"
+    assert os.listdir(mount / "d" / "x") == ["known"]
+    mount.catch_up()
+
+    def change():
+        multi = tree.client.transaction()
+        multi.delete(tree.path("/d/x/known"))
+        multi.delete(tree.path("/d/x"))
+        multi.create(tree.path("/d/x"), b"")
+        multi.create(tree.path("/d/x/other"), b"")
+        multi.set_data(tree.path("/d/moved/a"), b"new")
+        assert not [one for one in multi.commit() if isinstance(one, Exception)]
+
+    behind(change, lambda: os.rename(mount / "d" / "moved", mount / "d" / "x" / "moved"))
+    told = events.wait(("x", "CREATE|ISDIR"))
+    assert ("moved", "DELETE|ISDIR") in told[told.index(("moved", "MOVED_TO|ISDIR")) :]
+    for _ in range(50):
+        assert sorted(os.listdir(mount / "d" / "x")) == ["moved", "other"]
+        assert read(mount / "d" / "x" / "moved" / "a") == b"new"
+    events.watch(mount / "d" / "x")
+    tree.client.create(tree.path("/d/x/later"), b"x")
+    events.wait(("later", "CLOSE_WRITE"))
+
+
 @pytest.mark.deadline(120)
 def test_umount_in_a_storm(mounts, tree, inotify, needs_root):
     """It never fails, and nothing lands in the directory below."""
