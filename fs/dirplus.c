@@ -84,7 +84,7 @@ static void child_fetched(struct fs_fetch *fetch, int r)
 	struct fs_dir_window *window = child->dir->window;
 
 	/* Bound now: when the reader gets there the answer may be the past. */
-	if (r == 0)
+	if (r == 0 && child->dir->inode->linked)
 		child->inode = fs_entry_bind(fetch->fs, child->dir->inode,
 			name_of(child->dir, child->position), fetch->kind, fetch);
 	child->state = child->inode ? CHILD_KNOWN : r == -ENOENT ? CHILD_GONE : CHILD_OPAQUE;

@@ -194,7 +194,7 @@ void fs_entry_fill(struct fs *fs, struct fs_inode *inode, struct fuse_entry_para
 					       : FS_ENTRY_FILE_TIMEOUT;
 		return;
 	}
-	if (inode->notice || (inode->parent && inode->parent->notices))
+	if (!inode->linked || inode->notice || (inode->parent && inode->parent->notices))
 		return;
 	if (fs_kind_is_dir(inode->kind))
 		entry->entry_timeout = FS_ENTRY_DIR_TIMEOUT;
@@ -227,6 +227,7 @@ void fs_entry_reply(struct fs_request *request, struct fs_inode *inode)
 void fs_entry_given(struct fs *fs, struct fs_inode *inode)
 {
 	inode->n_lookups++;
+	inode->shown = true;
 	if (inode->linked && inode->exists)
 		fs_watch_held(fs, inode);
 }

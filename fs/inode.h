@@ -98,7 +98,8 @@ struct fs_inode {
 	TAILQ_ENTRY(fs_inode) held_link;
 
 	/* What the kernel, and those who watch through it, were told last (notice.h). */
-	bool told; /* that it is there */
+	bool told;  /* that it is there */
+	bool shown; /* somebody has looked it up, told or not: that it goes is told */
 	int64_t told_mzxid;
 	int32_t told_version;
 	/* Of a directory whose children are watched: the names last heard of, and those last told. */

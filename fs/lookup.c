@@ -118,6 +118,11 @@ static bool reply_found(struct lookup *lookup)
 	struct fs_inode *inode;
 	bool goes_on;
 
+	/* What was found is in the directory that bears its name by now. */
+	if (!lookup->dir->linked) {
+		fs_reply_error(&lookup->base, -ESTALE);
+		return true;
+	}
 	if (is_data_name(lookup)) {
 		if (kind != FS_KIND_DIR) {
 			fs_reply_error(&lookup->base, -ESTALE);

@@ -220,7 +220,9 @@ void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
 	if (inode->parent)
 		fs_names_add(&inode->parent->gone, inode->name->name);
 	if (inode->parent && inode->parent->shown_early && !inode->removed)
-		inode->told = true;
+		inode->shown = true;
+	/* Who has seen it, and listens, must not go on believing that it is there. */
+	inode->told = inode->told || inode->shown;
 	if (inode->told && inode->parent && fs_watch_matters(inode)) {
 		notice = owe(fs, inode);
 		if (notice)
@@ -233,6 +235,7 @@ void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
 void fs_notice_removed_here(struct fs_inode *inode)
 {
 	inode->told = false;
+	inode->shown = false;
 	fs_names_add(&inode->parent->gone, inode->name->name);
 }
 
@@ -263,8 +266,10 @@ void fs_notice_taken_here(struct fs_inode *dir, const char *name)
 	if (!fs_notice_any_leaves(dir))
 		return;
 	TAILQ_FOREACH (notice, &dir->notices->list, link)
-		if (notice->leaves && strcmp(notice->inode->name->name, name) == 0)
+		if (notice->leaves && strcmp(notice->inode->name->name, name) == 0) {
 			notice->inode->told = false;
+			notice->inode->shown = false;
+		}
 }
 
 void fs_notice_closed_late(struct fs *fs, struct fs_inode *inode)

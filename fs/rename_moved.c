@@ -124,16 +124,19 @@ static void mark_all_told(
 }
 
 /* One that had lost its name is shown under the new one now, but leads nowhere: that it is gone is told,
- * and what is there instead. */
+ * and what is there instead. And where the directory has been made anew meanwhile, what is in there is
+ * another's: the kernel has moved it to where nobody gets any more. */
 static void move_inode(
 	struct fs *fs, struct fs_inode *inode, const struct fs_rename_side *to, bool leads)
 {
 	if (fs_inode_move(&fs->inodes, inode, to->dir, to->name, leads) < 0)
 		return;
 	fs_notice_moved_here(fs, inode);
-	if (leads) {
+	if (leads && to->dir->linked) {
 		expect_anew(fs, inode);
 		fs_watch_moved(fs, inode);
+	} else if (leads) {
+		fs_watch_gone(fs, inode);
 	} else {
 		fs_notice_gone(fs, inode);
 		fs_fill_arrival(fs, to->dir, to->name);

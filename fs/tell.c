@@ -175,7 +175,7 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	if (inode->linked && inode->exists)
 		fs_notice_named_here(inode);
 	else
-		inode->told = false;
+		inode->told = inode->shown = false;
 	job = job_new(fs, inode, event);
 	if (!job) {
 		fs_notice_free(fs, notice);
@@ -250,8 +250,9 @@ static void untell(struct fs_job *job)
 {
 	struct fs_inode *inode = job->inode;
 
+	/* It may be gone by now: then those who have seen it are told that. */
 	if (job->event == FS_EVENT_CREATE || job->event == FS_EVENT_MKDIR)
-		inode->told = false;
+		inode->told = !inode->linked && inode->shown;
 	if (job->event == FS_EVENT_MODIFY)
 		inode->told_mzxid = -1; /* no znode has it */
 	if (job->event == FS_EVENT_CLOSE_WRITE)

@@ -352,6 +352,23 @@ def test_500_creates_and_500_deletes_are_told(mnt, tree, inotify):
         wait_for(all_told, 20, what)
 
 
+def test_what_was_seen_before_it_was_told_of_is_told_when_it_goes(mnt, tree, inotify):
+    """Who looks, and finds a name, hears of its end: its making may never be told."""
+    tree.create("/d/f", b"old")
+    events = inotify(mnt / "d")
+    for turn in range(30):
+        mnt.catch_up()
+        # What is changed is not told at once while somebody reads it, nor what comes behind that.
+        with open(mnt / "d" / "f", "rb") as file:
+            file.read()
+            tree.client.set(tree.path("/d/f"), b"%d" % turn)
+            tree.client.create(tree.path("/d/x"), b"x")
+            wait_for(lambda: exists(mnt / "d" / "x"), 10)
+            tree.client.delete(tree.path("/d/x"))
+            mnt.catch_up()
+        events.wait(("x", "DELETE"))
+
+
 # Outages
 
 
@@ -574,6 +591,36 @@ def test_what_is_renamed_has_become_a_directory(behind, tree, inotify):
     events.wait(("g", "CREATE|ISDIR"))
     assert sorted(os.listdir(mount / "d" / "g")) == [".data", "child"]
     assert not exists(mount / "d" / "f")
+
+
+def test_the_directory_that_something_is_moved_to_was_made_anew(behind, tree, inotify):
+    """The kernel has moved it into the one before, and the path leads to the other."""
+    mount = behind.mount
+    tree.create("/d/moved/a", b"old")
+    mount.catch_up()
+    events = inotify(mount / "d", mount / "d" / "x")
+    assert read(mount / "d" / "moved" / "a") == b"old"
+    assert os.listdir(mount / "d" / "x") == ["known"]
+    mount.catch_up()
+
+    def change():
+        multi = tree.client.transaction()
+        multi.delete(tree.path("/d/x/known"))
+        multi.delete(tree.path("/d/x"))
+        multi.create(tree.path("/d/x"), b"")
+        multi.create(tree.path("/d/x/other"), b"")
+        multi.set_data(tree.path("/d/moved/a"), b"new")
+        assert not [one for one in multi.commit() if isinstance(one, Exception)]
+
+    behind(change, lambda: os.rename(mount / "d" / "moved", mount / "d" / "x" / "moved"))
+    told = events.wait(("x", "CREATE|ISDIR"))
+    assert ("moved", "DELETE|ISDIR") in told[told.index(("moved", "MOVED_TO|ISDIR")) :]
+    for _ in range(50):
+        assert sorted(os.listdir(mount / "d" / "x")) == ["moved", "other"]
+        assert read(mount / "d" / "x" / "moved" / "a") == b"new"
+    events.watch(mount / "d" / "x")
+    tree.client.create(tree.path("/d/x/later"), b"x")
+    events.wait(("later", "CLOSE_WRITE"))
 
 
 @pytest.mark.deadline(120)
