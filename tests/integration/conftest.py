@@ -134,6 +134,14 @@ def place(folder, request):
 
 
 @pytest.fixture
+def memory(place):
+    """Like place, but in memory: for what syncs so often that a disk would be too slow."""
+    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else place
+    with tempfile.TemporaryDirectory(prefix="zkfs-test-", dir=where) as path:
+        yield Path(path)
+
+
+@pytest.fixture
 def tree(server, kz, place):
     """An empty subtree, seen through kazoo."""
     assert server.alive(), "the ZooKeeper server has died"
