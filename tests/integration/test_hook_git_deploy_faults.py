@@ -61,7 +61,7 @@ class Reader(threading.Thread):
         self.ended = threading.Event()
 
     def run(self):
-        while not self.ended.is_set():
+        while not self.ended.wait(0.001):
             try:
                 values = read_tree(self.tree)
             except OSError as error:
