@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support.deploy import HOST, NAME, Deployment, snapshot
+from support.deploy import HOST, NAME, TOLD, Deployment, snapshot
 from support.files import exists, read, write
 from support.git import Executable, Link, daemon
 from support.mount import is_running
@@ -341,7 +341,7 @@ def test_adopt_takes_a_directory_with_files_and_keeps_it(plain):
 def test_check_is_run_in_the_new_tree_before_it_is_published(plain, place):
     first = plain.deploy(A)
     out = place / "out"
-    check = f'(pwd; cat file; cat {plain.tree}/file; env | grep ^ZKFS_) > {out}'
+    check = f"(pwd; cat file {plain.tree}/file; {TOLD}) > {out}"
     second = plain.deploy(B, "--check", check)
     lines = read(out).decode().splitlines()
     assert lines[1:3] == ["b", "a"]
@@ -368,7 +368,7 @@ def test_what_check_refuses_is_not_published(plain):
 
 def test_post_is_run_in_the_published_tree_with_its_environment(plain, place):
     out = place / "out"
-    post = f"(pwd; env | grep ^ZKFS_ | sort) > {out}"
+    post = f"(pwd; {TOLD}) > {out}"
     first = plain.deploy(A, "--post", post)
     lines = [str(plain.tree), f"ZKFS_COMMIT={first}", "ZKFS_PREVIOUS=", f"ZKFS_TREE={plain.tree}"]
     assert read(out).decode().splitlines() == [*lines, f"ZKFS_URL={plain.origin.url}"]
@@ -402,7 +402,7 @@ def test_post_that_failed_is_run_after_a_restart_and_then_no_more(plain, place):
 def test_post_that_is_run_again_is_told_the_same(plain, place):
     plain.deploy(A)
     plain.set(plain.origin.commit(B))
-    post = ("--post", f"env | grep ^ZKFS_ | sort >> {place}/told; [ -e {place}/good ]")
+    post = ("--post", f"{TOLD} >> {place}/told; [ -e {place}/good ]")
     assert plain.once(*post).returncode == 69
     told = read(place / "told")
     (place / "good").touch()

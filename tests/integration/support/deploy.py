@@ -14,6 +14,9 @@ NAME = "zkfs-git-deploy"
 HOST = "host"
 OWN = ".zkfs-git-deploy"
 
+# What a command is told.
+TOLD = "env | grep -E '^ZKFS_(TREE|URL|COMMIT|PREVIOUS)=' | sort"
+
 
 class Deployment:
     """`folder` is where the file and the statuses are: on a mount, or not."""
