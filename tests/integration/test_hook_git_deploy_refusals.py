@@ -105,7 +105,8 @@ def test_a_key_that_is_there_twice_is_65(plain):
 
 
 BAD_IDS = ["", "d5f5f14", ID[:-1], ID + "0", ID.upper(), "HEAD", "main", "-" + ID[1:]]
-BAD_IDS += ["g" + ID[1:], ID[:-1] + "\n", " " + ID[1:], ID + "^", "0x" + ID[2:], ID * 1000]
+BAD_IDS += ["g" + ID[1:], "0" * 64, ID[:-1] + "\n", " " + ID[1:], ID + "^", "0x" + ID[2:]]
+BAD_IDS += [ID * 1000]
 
 
 def test_what_is_no_full_commit_id_is_65(plain):

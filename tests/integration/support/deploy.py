@@ -1,4 +1,4 @@
-"""zkfs-git-deploy with all that it needs: a file to follow, a root, a repository, a status folder."""
+"""zkfs-git-deploy with what it needs: a file to follow, a root, a repository, a status folder."""
 
 import fcntl
 import json
