@@ -662,6 +662,19 @@ def test_redirects_are_not_followed(plain, where):
         assert server.asked == [] and other.asked == []
 
 
+def test_a_redirect_to_another_host_is_not_even_connected_to(plain):
+    commit = plain.origin.commit(NEW)
+    with https(plain, "localhost") as server, socket.create_server(("127.0.0.1", 0)) as evil:
+        server.to = f"https://127.0.0.1:{evil.getsockname()[1]}"
+        plain.set(commit, url=f"{server.url}/redirect")
+        options = ("--allow-url", server.url, "--timeout", str(2 * SCALE))
+        done = plain.once(*options, env={"SSL_CERT_FILE": str(server.certificate)})
+        evil.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            evil.accept()
+        assert done.returncode == 69
+
+
 # The disk
 
 
