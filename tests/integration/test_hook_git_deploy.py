@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support.deploy import HOST, NAME, Deployment, snapshot
+from support.deploy import HOST, NAME, TOLD, Deployment, snapshot
 from support.files import exists, read, write
 from support.git import Executable, Link, daemon
 from support.mount import is_running
@@ -111,10 +111,27 @@ def test_modes_links_and_odd_files_are_as_in_the_commit(plain):
 
 
 def test_gitattributes_are_followed_and_the_tree_is_clean_still(plain):
-    plain.deploy({".gitattributes": b"*.txt text eol=crlf\n", "a.txt": b"1\n2\n", "b": b"1\n2\n"})
+    attributes = b"*.txt text eol=crlf\n*.id ident\n"
+    files = {"a.txt": b"1\n2\n", "b": b"1\n2\n", "c.id": b"$Id$\n"}
+    plain.deploy({".gitattributes": attributes, **files})
     assert read(plain.tree / "a.txt") == b"1\r\n2\r\n"
     assert read(plain.tree / "b") == b"1\n2\n"
+    assert read(plain.tree / "c.id").startswith(b"$Id: ")
     assert plain.is_clean()
+
+
+def test_a_commit_without_files_is_deployed(plain):
+    plain.deploy(A)
+    commit = plain.deploy({})
+    assert plain.is_at(commit) and plain.is_clean() and os.listdir(plain.tree) == [".git"]
+
+
+def test_relative_names_are_of_the_working_directory(plain):
+    commit = plain.origin.commit(A)
+    plain.set(commit)
+    options = ("--config", "plain/config", "--root", "root", "--status-dir", "plain/status")
+    assert plain.once(*options, cwd=plain.place).returncode == 0
+    assert plain.is_at(commit) and plain.status()["phase"] == "deployed"
 
 
 def test_git_works_in_the_tree(plain):
@@ -148,8 +165,10 @@ def test_the_same_bytes_written_again_deploy_nothing(deploy, place):
 
 
 def test_parents_of_the_path_are_made(plain):
-    commit = plain.deploy(A, path="a/b c/app")
-    assert plain.is_at(commit, "a/b c/app") and plain.is_clean("a/b c/app")
+    path = "a/b c/äpp%2F"
+    commit = plain.deploy(A, path=path)
+    assert plain.is_at(commit, path) and plain.is_clean(path)
+    assert path in plain.command("status").stdout
 
 
 def test_an_empty_directory_is_deployed_to(plain):
@@ -341,7 +360,7 @@ def test_adopt_takes_a_directory_with_files_and_keeps_it(plain):
 def test_check_is_run_in_the_new_tree_before_it_is_published(plain, place):
     first = plain.deploy(A)
     out = place / "out"
-    check = f'(pwd; cat file; cat {plain.tree}/file; env | grep ^ZKFS_) > {out}'
+    check = f"(pwd; cat file {plain.tree}/file; {TOLD}) > {out}"
     second = plain.deploy(B, "--check", check)
     lines = read(out).decode().splitlines()
     assert lines[1:3] == ["b", "a"]
@@ -368,7 +387,7 @@ def test_what_check_refuses_is_not_published(plain):
 
 def test_post_is_run_in_the_published_tree_with_its_environment(plain, place):
     out = place / "out"
-    post = f"(pwd; env | grep ^ZKFS_ | sort) > {out}"
+    post = f"(pwd; {TOLD}) > {out}"
     first = plain.deploy(A, "--post", post)
     lines = [str(plain.tree), f"ZKFS_COMMIT={first}", "ZKFS_PREVIOUS=", f"ZKFS_TREE={plain.tree}"]
     assert read(out).decode().splitlines() == [*lines, f"ZKFS_URL={plain.origin.url}"]
@@ -402,7 +421,7 @@ def test_post_that_failed_is_run_after_a_restart_and_then_no_more(plain, place):
 def test_post_that_is_run_again_is_told_the_same(plain, place):
     plain.deploy(A)
     plain.set(plain.origin.commit(B))
-    post = ("--post", f"env | grep ^ZKFS_ | sort >> {place}/told; [ -e {place}/good ]")
+    post = ("--post", f"{TOLD} >> {place}/told; [ -e {place}/good ]")
     assert plain.once(*post).returncode == 69
     told = read(place / "told")
     (place / "good").touch()
@@ -678,9 +697,9 @@ def test_it_shows_its_progress_on_a_terminal(plain, place):
     assert "%" not in plain.once().stderr
 
 
-WRONG = ["--nonsense", "more", "rollback more", "--keep x", "--keep -1", "--timeout x", "--timeout 0"]
+WRONG = ["--nonsense", "more", "rollback more", "--keep x", "--keep -1", "--timeout x"]
 WRONG += ["--splay -1", "--settle x", "--name ", "--name a/b", "--name ..", "--allow-url ftp://x/"]
-WRONG += ["--allow-url ", "--log-format xml", "--config"]
+WRONG += ["--timeout 0", "--allow-url ", "--log-format xml", "--config"]
 
 
 def test_wrong_command_lines_are_64(plain):

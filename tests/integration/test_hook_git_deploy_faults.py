@@ -119,21 +119,26 @@ def test_of_two_changes_the_last_remains_and_the_first_is_never_published_after_
     assert order == sorted(order)
 
 
-@pytest.mark.parametrize("command", ["--check", "--post"])
-def test_a_change_during_a_command_is_deployed_after_it(plain, place, command):
+def test_a_change_during_check_ends_it_and_is_deployed(plain, place):
     a, b = plain.origin.commit(content(b"a")), plain.origin.commit(content(b"b"))
     plain.set(a)
-    log = place / "log"
-    plain.start(command, f"cat 0 >> {log}; grep -q b 0 || [ -e {place}/go ] || exec sleep 1000")
-    plain.wait("checking" if command == "--check" else "posting")
-    wait_equal(lambda: read(log), b"a")
+    plain.start("--check", f"cat 0 >> {place}/log; grep -q b 0 || exec sleep 1000")
+    wait_equal(lambda: read(place / "log"), b"a")
     plain.set(b)
-    if command == "--post":  # is ended by nobody
-        with pytest.raises(AssertionError):
-            plain.wait("deployed", 0.5)
-        return
     plain.wait("deployed", current=b)
-    assert read(log) == b"ab"
+    assert read(place / "log") == b"ab" and plain.releases() == []
+
+
+def test_a_change_during_post_is_deployed_after_it(plain, place):
+    a, b = plain.origin.commit(content(b"a")), plain.origin.commit(content(b"b"))
+    plain.set(a)
+    wait = f"until [ -e {place}/go ]; do sleep 0.05; done"
+    plain.start("--post", f"cat 0 >> {place}/log; {wait}; echo . >> {place}/log")
+    wait_equal(lambda: read(place / "log"), b"a")
+    plain.set(b)
+    (place / "go").touch()
+    plain.wait("deployed", current=b)
+    assert read(place / "log") == b"a.\nb.\n"
 
 
 def test_a_change_back_during_check_publishes_nothing(plain, place):
@@ -302,6 +307,20 @@ def test_two_daemons_with_different_files_share_a_root(deploy, place):
         wait_equal(lambda: deploy.status(name).get("current"), commit, 20)
         wait_equal(lambda: deploy.status(name).get("phase"), "deployed", 20)
         assert deploy.is_at(commit, name) and deploy.is_clean(name)
+
+
+def test_two_daemons_for_the_same_run_post_once_for_each_commit(plain, place):
+    """As when one is started before the other has ended."""
+    for name in ("one", "two"):
+        plain.start("--name", name, "--post", f"cat 0 >> {place}/runs")
+    for text in b"a", b"b", b"c":
+        commit = plain.origin.commit(content(text))
+        plain.set(commit)
+        for name in ("one", "two"):
+            wait_equal(lambda: plain.status(name).get("current"), commit)
+            wait_equal(lambda: plain.status(name).get("phase"), "deployed")
+    assert read(place / "runs") == b"abc"
+    assert plain.is_at(commit) and plain.leftovers() == []
 
 
 def test_once_waits_for_the_lock_that_another_holds_then_is_75(plain, place):

@@ -35,6 +35,13 @@ def plain(memory, hooks):
     return Deployment(hooks, memory, memory / "plain")
 
 
+@pytest.fixture
+def on_disk(hooks, place):
+    """For what mounts something below it: tests/run unmounts what it finds there."""
+    (place / "plain").mkdir()
+    return Deployment(hooks, place, place / "plain")
+
+
 def visible(root):
     """All of the root but what is the program's own."""
     return {
@@ -105,7 +112,8 @@ def test_a_key_that_is_there_twice_is_65(plain):
 
 
 BAD_IDS = ["", "d5f5f14", ID[:-1], ID + "0", ID.upper(), "HEAD", "main", "-" + ID[1:]]
-BAD_IDS += ["g" + ID[1:], ID[:-1] + "\n", " " + ID[1:], ID + "^", "0x" + ID[2:], ID * 1000]
+BAD_IDS += ["g" + ID[1:], "0" * 64, ID[:-1] + "\n", " " + ID[1:], ID + "^", "0x" + ID[2:]]
+BAD_IDS += [ID * 1000]
 
 
 def test_what_is_no_full_commit_id_is_65(plain):
@@ -303,13 +311,13 @@ def test_a_directory_that_holds_a_deployed_tree_is_77(plain):
     refused(plain, 77, "--adopt")
 
 
-def test_another_file_system_on_the_way_is_77(plain, needs_root):
-    (plain.root / "other").mkdir()
-    with tmpfs(plain.root / "other", "1m"):
-        plain.set(plain.origin.commit(NEW), path="other/app")
-        refused(plain, 77, "file system")
-        plain.set(plain.origin.commit(NEW), path="other")
-        refused(plain, 77, "file system")
+def test_another_file_system_on_the_way_is_77(on_disk, needs_root):
+    (on_disk.root / "other").mkdir()
+    with tmpfs(on_disk.root / "other", "1m"):
+        on_disk.set(on_disk.origin.commit(NEW), path="other/app")
+        refused(on_disk, 77, "file system")
+        on_disk.set(on_disk.origin.commit(NEW), path="other")
+        refused(on_disk, 77, "file system")
 
 
 @contextlib.contextmanager
@@ -654,34 +662,47 @@ def test_redirects_are_not_followed(plain, where):
         assert server.asked == [] and other.asked == []
 
 
+def test_a_redirect_to_another_host_is_not_even_connected_to(plain):
+    commit = plain.origin.commit(NEW)
+    with https(plain, "localhost") as server, socket.create_server(("127.0.0.1", 0)) as evil:
+        server.to = f"https://127.0.0.1:{evil.getsockname()[1]}"
+        plain.set(commit, url=f"{server.url}/redirect")
+        options = ("--allow-url", server.url, "--timeout", str(2 * SCALE))
+        done = plain.once(*options, env={"SSL_CERT_FILE": str(server.certificate)})
+        evil.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            evil.accept()
+        assert done.returncode == 69
+
+
 # The disk
 
 
 @pytest.mark.once
-def test_a_full_disk_is_74_and_it_deploys_when_there_is_room(plain, needs_root):
-    with tmpfs(plain.root, "6m"):
-        first = plain.deploy(OLD)
-        write(plain.root / "filler", b"x" * (4 << 20))
-        before = snapshot(plain.tree)
-        second = plain.origin.commit({"file": os.urandom(2 << 20)})
-        plain.set(second)
-        hook = plain.start()
-        status = plain.wait("failed", code=74, current=first)
+def test_a_full_disk_is_74_and_it_deploys_when_there_is_room(on_disk, needs_root):
+    with tmpfs(on_disk.root, "6m"):
+        first = on_disk.deploy(OLD)
+        write(on_disk.root / "filler", b"x" * (4 << 20))
+        before = snapshot(on_disk.tree)
+        second = on_disk.origin.commit({"file": os.urandom(2 << 20)})
+        on_disk.set(second)
+        hook = on_disk.start()
+        status = on_disk.wait("failed", code=74, current=first)
         assert status["message"]
-        assert snapshot(plain.tree) == before
-        (plain.root / "filler").unlink()
-        plain.wait("deployed", 20, current=second)
-        assert plain.is_at(second) and plain.is_clean()
+        assert snapshot(on_disk.tree) == before
+        (on_disk.root / "filler").unlink()
+        on_disk.wait("deployed", 20, current=second)
+        assert on_disk.is_at(second) and on_disk.is_clean()
         assert hook.stop() == 0
 
 
 @pytest.mark.once
-def test_a_disk_that_is_full_in_the_checkout_is_74(plain, needs_root):
-    with tmpfs(plain.root, "6m"):
-        plain.deploy(OLD)
-        plain.set(plain.origin.commit({"file": b"x" * (8 << 20)}))  # packs to nothing
-        before = snapshot(plain.tree)
-        assert plain.once().returncode == 74
-        status = plain.status()
+def test_a_disk_that_is_full_in_the_checkout_is_74(on_disk, needs_root):
+    with tmpfs(on_disk.root, "6m"):
+        on_disk.deploy(OLD)
+        on_disk.set(on_disk.origin.commit({"file": b"x" * (8 << 20)}))  # packs to nothing
+        before = snapshot(on_disk.tree)
+        assert on_disk.once().returncode == 74
+        status = on_disk.status()
         assert (status["phase"], status["code"]) == ("failed", 74)
-        assert snapshot(plain.tree) == before
+        assert snapshot(on_disk.tree) == before

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support.deploy import NAME, Deployment, snapshot
+from support.deploy import NAME, TOLD, Deployment, snapshot
 from support.files import read, write
 from support.waiting import wait_equal, wait_for
 
@@ -115,7 +115,7 @@ def test_a_restart_does_not_end_what_is_held(plain):
 
 def test_post_of_a_rollback_is_run_in_the_tree(plain, place):
     first, second = deploy_all(plain, "a", "b")
-    post = f"(pwd; cat file; echo; env | grep ^ZKFS_ | sort) > {place}/out"
+    post = f"(pwd; cat file; echo; {TOLD}) > {place}/out"
     assert plain.command("rollback", "--post", post).returncode == 0
     expected = [str(plain.tree), "a", f"ZKFS_COMMIT={first}", f"ZKFS_PREVIOUS={second}"]
     expected += [f"ZKFS_TREE={plain.tree}", f"ZKFS_URL={plain.origin.url}"]
@@ -165,6 +165,35 @@ def test_rollback_while_a_deployment_is_under_way_waits_for_it(plain, place):
     assert plain.command("rollback").returncode == 0
     plain.wait("held", desired=third, current=second)
     assert plain.is_at(second)
+
+
+def test_rollback_after_a_deployment_that_check_has_refused(plain):
+    first, _ = deploy_all(plain, "a", "b")
+    plain.set(plain.origin.commit({"file": b"c"}))
+    assert plain.once("--check", "false").returncode == 69
+    done = plain.command("rollback")
+    assert done.returncode == 0, done.stderr
+    assert plain.is_at(first) and plain.leftovers() == []
+
+
+def test_rollback_after_a_daemon_was_killed_in_the_middle(plain):
+    first, _ = deploy_all(plain, "a", "b")
+    plain.set(plain.origin.commit({"file": b"c"}))
+    hook = plain.start("--check", "exec sleep 1000")
+    plain.wait("checking")
+    hook.kill()
+    done = plain.command("rollback")
+    assert done.returncode == 0, done.stderr
+    assert plain.is_at(first) and plain.leftovers() == []
+
+
+def test_a_rollback_that_fails_holds_nothing(plain):
+    (commit,) = deploy_all(plain, "a")
+    assert plain.command("rollback").returncode == 69
+    assert "held" not in plain.command("status").stdout
+    plain.tree.rename(plain.place / "away")
+    assert plain.once().returncode == 0
+    assert plain.is_at(commit)
 
 
 def test_status_of_a_root_tells_what_is_deployed_kept_and_held(plain):

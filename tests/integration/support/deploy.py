@@ -1,4 +1,4 @@
-"""zkfs-git-deploy with all that it needs: a file to follow, a root, a repository, a status folder."""
+"""zkfs-git-deploy with what it needs: a file to follow, a root, a repository, a status folder."""
 
 import fcntl
 import json
@@ -13,6 +13,9 @@ from .waiting import SCALE, wait_for
 NAME = "zkfs-git-deploy"
 HOST = "host"
 OWN = ".zkfs-git-deploy"
+
+# What a command is told.
+TOLD = "env | grep -E '^ZKFS_(TREE|URL|COMMIT|PREVIOUS)=' | sort"
 
 
 class Deployment:
