@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -621,6 +622,32 @@ def test_the_directory_that_something_is_moved_to_was_made_anew(behind, tree, in
     events.watch(mount / "d" / "x")
     tree.client.create(tree.path("/d/x/later"), b"x")
     events.wait(("later", "CLOSE_WRITE"))
+
+
+def test_what_was_in_a_directory_that_is_replaced_here_holds_nothing_up(mnt, tree):
+    """The kernel lets nobody into it any more, and it is in vain to try again and again."""
+    below = ["/d/x/a", "/d/x/a/b", "/d/x/a/b/c"]
+    tree.create("/busy/f", b"old")
+    for turn in range(10):
+        tree.create(below[-1], b"data")
+        tree.create("/d/new/x")
+        tree.delete("/d/new/x")
+        assert read(f"{mnt}{below[-1]}") == b"data"
+        assert os.listdir(mnt / "d" / "new") == []
+        assert read(mnt / "busy" / "f")
+        mnt.catch_up()
+        multi = tree.client.transaction()
+        multi.set_data(tree.path("/busy/f"), b"%d" % turn)
+        for path in reversed(below):
+            multi.delete(tree.path(path))
+        # What is changed is not told at once while somebody reads it, nor what is heard of later.
+        with open(mnt / "busy" / "f", "rb") as file:
+            file.read()
+            multi.commit()
+            os.rename(mnt / "d" / "new", mnt / "d" / "x")
+        mnt.catch_up()
+    metrics = read(mnt / ".zkfs" / "metrics").decode()
+    assert int(re.search(r"^zkfs_events_failed_total (\d+)", metrics, re.M)[1]) < 20
 
 
 @pytest.mark.deadline(120)
