@@ -56,6 +56,7 @@ struct fs_inode {
 	struct fs_inode *parent; /* a reference; NULL for the root */
 	struct fs_inode_name *name;
 	uint64_t n_lookups;
+	pid_t looked_up_by; /* thread whose LOOKUP was answered with it last */
 	unsigned n_refs;
 	bool linked;
 	bool exists;

@@ -213,6 +213,18 @@ bool fs_notice_any_leaves(const struct fs_inode *dir)
 	return dir->notices && dir->notices->n_leaving > 0;
 }
 
+bool fs_notice_leaves(const struct fs_inode *dir, const char *name)
+{
+	const struct fs_notice *notice;
+
+	if (!fs_notice_any_leaves(dir))
+		return false;
+	TAILQ_FOREACH (notice, &dir->notices->list, link)
+		if (notice->leaves && strcmp(notice->inode->name->name, name) == 0)
+			return true;
+	return false;
+}
+
 void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
 {
 	struct fs_notice *notice;

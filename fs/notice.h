@@ -49,8 +49,9 @@ void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode);
  * again meanwhile, and has told so too early: that is told once more. */
 void fs_notice_takes_name(struct fs *fs, const struct fs_inode *gone);
 
-/* Is somebody in the directory still to be told that a name leads to it no more? */
+/* Is somebody in the directory still to be told that a name leads to it no more? And of this name? */
 bool fs_notice_any_leaves(const struct fs_inode *dir);
+bool fs_notice_leaves(const struct fs_inode *dir, const char *name);
 /* Its last holder has committed it: the writer's close(2) was before. */
 void fs_notice_closed_late(struct fs *fs, struct fs_inode *inode);
 
