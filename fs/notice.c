@@ -153,8 +153,16 @@ void fs_notice_local(struct fs_inode *inode)
 	inode->told_version = inode->stat.version;
 }
 
+void fs_notice_tells_name(struct fs_inode *inode)
+{
+	if (inode->parent)
+		inode->parent->n_told_names++;
+}
+
 void fs_notice_named_here(struct fs_inode *inode)
 {
+	if (!inode->told)
+		fs_notice_tells_name(inode);
 	inode->told = true;
 	fs_notice_local(inode);
 }
@@ -246,6 +254,7 @@ void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
 
 void fs_notice_removed_here(struct fs_inode *inode)
 {
+	fs_notice_tells_name(inode);
 	inode->told = false;
 	inode->shown = false;
 	fs_names_add(&inode->parent->gone, inode->name->name);
@@ -256,6 +265,7 @@ void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode)
 	struct fs_notice *notice = inode->notice;
 	struct fs_notices *old, *new;
 
+	fs_notice_tells_name(inode);
 	inode->told = true;
 	if (!notice)
 		return;

@@ -39,6 +39,8 @@ void fs_notice_local(struct fs_inode *inode);
 /* The same of the name: a system call here has made it, or taken it away. */
 void fs_notice_named_here(struct fs_inode *inode);
 void fs_notice_removed_here(struct fs_inode *inode);
+/* It is being told, by a system call here or by the notifier, that its name has come or gone. */
+void fs_notice_tells_name(struct fs_inode *inode);
 /* And of all who bore that name before, and were still to be told of. */
 void fs_notice_taken_here(struct fs_inode *dir, const char *name);
 

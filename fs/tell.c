@@ -182,10 +182,12 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	if (event == FS_EVENT_MODIFY && inode->stat.version > inode->told_version)
 		fs->counters.coalesced_events +=
 			(uint64_t)(inode->stat.version - inode->told_version - 1);
-	if (inode->linked && inode->exists)
+	if (inode->linked && inode->exists) {
 		fs_notice_named_here(inode);
-	else
+	} else {
+		fs_notice_tells_name(inode);
 		inode->told = inode->shown = false;
+	}
 	job = job_new(fs, inode, event);
 	if (!job) {
 		fs_notice_free(fs, notice);

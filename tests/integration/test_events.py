@@ -370,6 +370,27 @@ def test_what_was_seen_before_it_was_told_of_is_told_when_it_goes(mnt, tree, ino
         events.wait(("x", "DELETE"))
 
 
+def test_a_list_is_no_older_than_what_was_told_before_it_was_read(mnt, tree, inotify):
+    """It may have been opened long before."""
+    tree.create("/d/busy", b"old")
+    events = inotify(mnt / "d")
+    for turn in range(10):
+        tree.create("/d/f", b"old")
+        events.wait(("f", "CLOSE_WRITE"))
+        assert read(mnt / "d" / "busy")
+        mnt.catch_up()
+        # While something is owed the kernel keeps no list of its own.
+        with open(mnt / "d" / "busy", "rb") as file:
+            file.read()
+            tree.client.set(tree.path("/d/busy"), b"%d" % turn)
+            wait_for(lambda: mnt.status()["events_owed"] != "0", 10)
+            entries = os.scandir(mnt / "d")
+        events.wait(("busy", "CLOSE_WRITE"))
+        tree.client.delete(tree.path("/d/f"))
+        events.wait(("f", "DELETE"))
+        assert [entry.name for entry in entries] == ["busy"]
+
+
 # Outages
 
 
