@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/clock.h"
+#include "fs/control.h"
 #include "fs/fs.h"
 #include "fs/list.h"
 #include "fs/names.h"
@@ -205,15 +206,34 @@ static void leave(struct fs *fs, struct fs_notice *notice)
 	insert_before(queue->names, notice);
 }
 
+/* Nothing keeps .data once the kernel has let go of it, but it is there as long as the data are. */
+static struct fs_inode *bearer_of(struct fs *fs, struct fs_inode *dir, const char *name)
+{
+	struct fs_inode *bearer = fs_inode_by_name(&fs->inodes, dir, name);
+
+	if (bearer)
+		return fs_inode_ref(bearer);
+	if (strcmp(name, FS_DATA_NAME) != 0 || !dir->linked || dir->stat.data_length == 0)
+		return NULL;
+	bearer = fs_inode_new(&fs->inodes, dir, name, FS_KIND_DATA);
+	if (!bearer)
+		return NULL;
+	bearer->stat = dir->stat;
+	bearer->exists = true;
+	fs_notice_named_here(bearer);
+	return bearer;
+}
+
 void fs_notice_takes_name(struct fs *fs, const struct fs_inode *gone)
 {
-	struct fs_inode *bearer = fs_inode_by_name(&fs->inodes, gone->parent, gone->name->name);
+	struct fs_inode *bearer = bearer_of(fs, gone->parent, gone->name->name);
 
-	if (!bearer || !bearer->told)
-		return;
-	bearer->told = false;
-	if (bearer->exists) /* otherwise its commit does it */
-		owe(fs, bearer);
+	if (bearer && bearer->told) {
+		bearer->told = false;
+		if (bearer->exists) /* otherwise its commit does it */
+			owe(fs, bearer);
+	}
+	fs_inode_unref(&fs->inodes, bearer);
 }
 
 bool fs_notice_any_leaves(const struct fs_inode *dir)

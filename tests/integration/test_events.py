@@ -370,6 +370,30 @@ def test_what_was_seen_before_it_was_told_of_is_told_when_it_goes(mnt, tree, ino
         events.wait(("x", "DELETE"))
 
 
+def test_data_of_a_directory_cleared_elsewhere_and_written_here(mnt, tree, inotify):
+    """What is there in the end is told last, though it was made here before the other was told."""
+    tree.create("/d/busy", b"old")
+    tree.create("/d/sub/x")
+    tree.set("/d/sub", b"theirs")
+    assert read(mnt / "d" / "sub" / ".data") == b"theirs"
+    events = inotify(mnt / "d" / "sub")
+    for turn in range(10):
+        assert read(mnt / "d" / "busy")
+        mnt.catch_up()
+        # What is changed is not told at once while somebody reads it, nor what is heard of later.
+        with open(mnt / "d" / "busy", "rb") as file:
+            file.read()
+            multi = tree.client.transaction()
+            multi.set_data(tree.path("/d/busy"), b"%d" % turn)
+            multi.set_data(tree.path("/d/sub"), b"")
+            multi.commit()
+            wait_for(lambda: not exists(mnt / "d" / "sub" / ".data"), 10)
+            write(mnt / "d" / "sub" / ".data", b"ours")
+        mnt.catch_up()
+        told = [what for name, what in events.take() if what in ("CREATE", "DELETE")]
+        assert told[-1] == "CREATE", told
+
+
 def test_a_list_is_no_older_than_what_was_told_before_it_was_read(mnt, tree, inotify):
     """It may have been opened long before."""
     tree.create("/d/busy", b"old")
