@@ -171,6 +171,12 @@ static void opendir_free(struct fs_request *request)
 		fs_dir_free(opendir->dir);
 }
 
+/* What is listed now may go before it is told of. */
+static void show_early(struct fs_inode *inode)
+{
+	inode->shown_early = inode->shown_early || inode->notices;
+}
+
 static bool is_certain(const struct fs_dir *dir)
 {
 	const struct fs_inode *inode = dir->inode;
@@ -188,6 +194,8 @@ static void opened(struct fs_dir_reload *reload, int r)
 		return;
 	}
 	if (opendir->base.req) {
+		show_early(opendir->dir->inode);
+		opendir->dir->n_told_names = opendir->dir->inode->n_told_names;
 		opendir->fi.fh = (uintptr_t)opendir->dir;
 		/* The kernel keeps what is read now, and serves who comes next from what it has. */
 		opendir->fi.cache_readdir = is_certain(opendir->dir);
@@ -303,7 +311,7 @@ static void read_entries(struct readdir *readdir)
 	struct fs_inode *inode = readdir->dir->inode;
 
 	readdir->dir->started = true;
-	inode->shown_early = inode->shown_early || inode->notices;
+	show_early(inode);
 	if (readdir->plus)
 		fs_dirplus_read(&readdir->base, readdir->dir, readdir->size, readdir->offset);
 	else
@@ -327,6 +335,12 @@ static void readdir_cancel(struct fs_request *request)
 	fs_request_end(request);
 }
 
+/* Have names been told of since it was opened? */
+static bool is_outdated(const struct fs_dir *dir)
+{
+	return dir->n_told_names != dir->inode->n_told_names;
+}
+
 static void start_readdir(
 	fuse_req_t req, struct fs_dir *dir, size_t size, uint64_t offset, bool plus)
 {
@@ -340,8 +354,8 @@ static void start_readdir(
 	readdir->offset = offset;
 	readdir->plus = plus;
 	/* What the kernel keeps is as old as the read, not as the open: changes made here since then are
-	 * no news to it. */
-	if (offset > 0 || !(dir->started || dir->kept)) {
+	 * no news to it. And who lists what it watches must not see what it was told to be gone. */
+	if (offset > 0 || !(dir->started || dir->kept || is_outdated(dir))) {
 		read_entries(readdir);
 		return;
 	}

@@ -27,6 +27,7 @@ struct fs_dir {
 	struct fs *fs;
 	struct fs_inode *inode;       /* a reference */
 	struct fs_list *list;         /* a reference; .data and files not yet committed are in it */
+	uint64_t n_told_names;        /* the inode's, when it was opened */
 	bool started;                 /* somebody has read from it */
 	bool stale;                   /* the list is from the cache: there is no server */
 	bool kept;                    /* by the kernel, for who reads it next */

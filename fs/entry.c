@@ -210,6 +210,7 @@ void fs_entry_reply_given(struct fs_request *request, struct fs_inode *inode)
 		fs_entry_forget(request->fs, inode, 1);
 		return;
 	}
+	inode->looked_up_by = request->tid;
 	fs_entry_fill(request->fs, inode, &entry);
 	if (fuse_reply_entry(request->req, &entry) < 0)
 		fs_entry_forget(request->fs, inode, 1);

@@ -56,6 +56,7 @@ struct fs_inode {
 	struct fs_inode *parent; /* a reference; NULL for the root */
 	struct fs_inode_name *name;
 	uint64_t n_lookups;
+	pid_t looked_up_by; /* thread whose LOOKUP was answered with it last */
 	unsigned n_refs;
 	bool linked;
 	bool exists;
@@ -106,6 +107,7 @@ struct fs_inode {
 	struct fs_list *known_list, *told_list;
 	struct fs_names *gone;      /* names that have gone since the latter */
 	bool shown_early;           /* names were listed that have not been told of */
+	uint64_t n_told_names;      /* how often it was told that a name came or went */
 	size_t n_unwatched;         /* children that are not watched, as there was no room */
 	bool starved;               /* and more of them are to be as soon as there is */
 	struct fs_notice *notice;   /* more is to be told; or NULL */

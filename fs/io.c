@@ -149,13 +149,24 @@ static void read_pages(fuse_req_t req, struct fs_file *file, size_t size, uint64
 		reply_pages(req, blob, size, offset);
 }
 
+/* Through a mapping the kernel's pages are read whatever the handle. These are the inode's: filled from
+ * an old snapshot they are wrong for all, and where that is shorter the kernel believes that the file is.
+ * Only who reads directly is named. */
+static bool is_mapped(const struct fs_file *file, const struct fuse_file_info *fi)
+{
+	enum fs_kind kind = file->inode->kind;
+
+	return fi->lock_owner == 0 && file->mode == FS_FILE_READ &&
+	       (kind == FS_KIND_FILE || kind == FS_KIND_DATA);
+}
+
 void fs_op_read(
 	fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	struct fs_file *file = fs_file_of(fi);
 	struct fs_inode *inode = file->inode;
 
-	if (file->cached)
+	if (file->cached || is_mapped(file, fi))
 		read_pages(req, file, size, (uint64_t)offset);
 	else if (!wants_refresh(file, size, (uint64_t)offset))
 		reply_bytes(req, file, size, (uint64_t)offset);

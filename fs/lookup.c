@@ -206,6 +206,7 @@ static void reply_entry(struct fs *fs, fuse_req_t req, struct fs_inode *inode)
 {
 	struct fuse_entry_param entry;
 
+	inode->looked_up_by = fuse_req_ctx(req)->pid;
 	fs_entry_fill(fs, inode, &entry);
 	fs_entry_given(fs, inode);
 	if (fuse_reply_entry(req, &entry) < 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/clock.h"
+#include "fs/control.h"
 #include "fs/fs.h"
 #include "fs/list.h"
 #include "fs/names.h"
@@ -153,8 +154,16 @@ void fs_notice_local(struct fs_inode *inode)
 	inode->told_version = inode->stat.version;
 }
 
+void fs_notice_tells_name(struct fs_inode *inode)
+{
+	if (inode->parent)
+		inode->parent->n_told_names++;
+}
+
 void fs_notice_named_here(struct fs_inode *inode)
 {
+	if (!inode->told)
+		fs_notice_tells_name(inode);
 	inode->told = true;
 	fs_notice_local(inode);
 }
@@ -197,20 +206,51 @@ static void leave(struct fs *fs, struct fs_notice *notice)
 	insert_before(queue->names, notice);
 }
 
+/* Nothing keeps .data once the kernel has let go of it, but it is there as long as the data are. */
+static struct fs_inode *bearer_of(struct fs *fs, struct fs_inode *dir, const char *name)
+{
+	struct fs_inode *bearer = fs_inode_by_name(&fs->inodes, dir, name);
+
+	if (bearer)
+		return fs_inode_ref(bearer);
+	if (strcmp(name, FS_DATA_NAME) != 0 || !dir->linked || dir->stat.data_length == 0)
+		return NULL;
+	bearer = fs_inode_new(&fs->inodes, dir, name, FS_KIND_DATA);
+	if (!bearer)
+		return NULL;
+	bearer->stat = dir->stat;
+	bearer->exists = true;
+	fs_notice_named_here(bearer);
+	return bearer;
+}
+
 void fs_notice_takes_name(struct fs *fs, const struct fs_inode *gone)
 {
-	struct fs_inode *bearer = fs_inode_by_name(&fs->inodes, gone->parent, gone->name->name);
+	struct fs_inode *bearer = bearer_of(fs, gone->parent, gone->name->name);
 
-	if (!bearer || !bearer->told)
-		return;
-	bearer->told = false;
-	if (bearer->exists) /* otherwise its commit does it */
-		owe(fs, bearer);
+	if (bearer && bearer->told) {
+		bearer->told = false;
+		if (bearer->exists) /* otherwise its commit does it */
+			owe(fs, bearer);
+	}
+	fs_inode_unref(&fs->inodes, bearer);
 }
 
 bool fs_notice_any_leaves(const struct fs_inode *dir)
 {
 	return dir->notices && dir->notices->n_leaving > 0;
+}
+
+bool fs_notice_leaves(const struct fs_inode *dir, const char *name)
+{
+	const struct fs_notice *notice;
+
+	if (!fs_notice_any_leaves(dir))
+		return false;
+	TAILQ_FOREACH (notice, &dir->notices->list, link)
+		if (notice->leaves && strcmp(notice->inode->name->name, name) == 0)
+			return true;
+	return false;
 }
 
 void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
@@ -234,6 +274,7 @@ void fs_notice_gone(struct fs *fs, struct fs_inode *inode)
 
 void fs_notice_removed_here(struct fs_inode *inode)
 {
+	fs_notice_tells_name(inode);
 	inode->told = false;
 	inode->shown = false;
 	fs_names_add(&inode->parent->gone, inode->name->name);
@@ -244,6 +285,7 @@ void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode)
 	struct fs_notice *notice = inode->notice;
 	struct fs_notices *old, *new;
 
+	fs_notice_tells_name(inode);
 	inode->told = true;
 	if (!notice)
 		return;

@@ -39,6 +39,8 @@ void fs_notice_local(struct fs_inode *inode);
 /* The same of the name: a system call here has made it, or taken it away. */
 void fs_notice_named_here(struct fs_inode *inode);
 void fs_notice_removed_here(struct fs_inode *inode);
+/* It is being told, by a system call here or by the notifier, that its name has come or gone. */
+void fs_notice_tells_name(struct fs_inode *inode);
 /* And of all who bore that name before, and were still to be told of. */
 void fs_notice_taken_here(struct fs_inode *dir, const char *name);
 
@@ -49,8 +51,9 @@ void fs_notice_moved_here(struct fs *fs, struct fs_inode *inode);
  * again meanwhile, and has told so too early: that is told once more. */
 void fs_notice_takes_name(struct fs *fs, const struct fs_inode *gone);
 
-/* Is somebody in the directory still to be told that a name leads to it no more? */
+/* Is somebody in the directory still to be told that a name leads to it no more? And of this name? */
 bool fs_notice_any_leaves(const struct fs_inode *dir);
+bool fs_notice_leaves(const struct fs_inode *dir, const char *name);
 /* Its last holder has committed it: the writer's close(2) was before. */
 void fs_notice_closed_late(struct fs *fs, struct fs_inode *inode);
 

@@ -83,6 +83,7 @@ static bool reply_file(struct open *open, struct fs_file *file)
 	open->fi.keep_cache = cached && open->inode->has_pages;
 	open->fi.noflush = file->mode == FS_FILE_READ;
 	if (is_create(open)) {
+		fs_notice_tells_name(open->inode);
 		open->inode->told = true; /* the kernel tells it by itself */
 		fs_entry_fill(fs, open->inode, &entry);
 		fs_entry_given(fs, open->inode);

@@ -26,6 +26,7 @@
 #include "fs/ephemeral.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/notice.h"
 #include "fs/options.h"
 #include "fs/pages.h"
 #include "fs/rename_private.h"
@@ -265,9 +266,14 @@ static int side_init(
 	return side->path ? 0 : -ENOMEM;
 }
 
-static bool is_held(const struct fs_rename_side *side)
+/* Is what bears the name what the kernel means? It may not have heard yet that who bore it before is
+ * gone. Then the entries in that directory are never given for any time, and it has looked up the name
+ * for this very call; what another has looked up meanwhile it has not seen. */
+static bool is_meant(const struct fs_rename *rename, const struct fs_rename_side *side)
 {
-	return side->inode && fs_watch_is_held(side->inode);
+	return side->inode && fs_watch_is_held(side->inode) &&
+	       (side->inode->looked_up_by == rename->base.tid ||
+		       !fs_notice_leaves(side->dir, side->name));
 }
 
 static int check_side(const struct fs_inode *dir, const char *name)
@@ -318,9 +324,9 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	if (r == 0)
 		r = side_init(fs, &rename->to, to, new_name);
 	/* What the kernel means is not what bears the name by now: it looks the name up again. */
-	if (r == 0 && !is_held(&rename->from))
+	if (r == 0 && !is_meant(rename, &rename->from))
 		r = -ESTALE;
-	if (r == 0 && rename->exchange && !is_held(&rename->to))
+	if (r == 0 && rename->exchange && !is_meant(rename, &rename->to))
 		r = -ESTALE;
 	if (r < 0)
 		fs_request_fail(&rename->base, r);

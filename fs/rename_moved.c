@@ -129,6 +129,7 @@ static void mark_all_told(
 static void move_inode(
 	struct fs *fs, struct fs_inode *inode, const struct fs_rename_side *to, bool leads)
 {
+	fs_notice_tells_name(inode);
 	if (fs_inode_move(&fs->inodes, inode, to->dir, to->name, leads) < 0)
 		return;
 	fs_notice_moved_here(fs, inode);

@@ -149,6 +149,17 @@ static enum turn turn_of(struct fs *fs, const struct fs_notice *notice)
 	return TURN_NOW;
 }
 
+/* Nobody can get into a directory that is gone: the kernel, which has told that, lets us in as little. */
+static bool can_be_reached(const struct fs_inode *inode)
+{
+	const struct fs_inode *dir;
+
+	for (dir = inode->parent; dir; dir = dir->parent)
+		if (!dir->linked && !dir->told)
+			return false;
+	return true;
+}
+
 /* Hands it to the notifier; false: there was nothing to tell, and it is gone. */
 static bool tell(struct fs *fs, struct fs_notice *notice)
 {
@@ -162,8 +173,7 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 		return false;
 	}
 	event = event_of(notice);
-	/* Nobody can see into a directory that is gone. */
-	if (inode->parent && !inode->parent->linked && !inode->parent->told)
+	if (!can_be_reached(inode))
 		event = FS_EVENT_NONE;
 	if (event == FS_EVENT_NONE && !(notice->invalidate && inode->linked)) {
 		fs_notice_free(fs, notice);
@@ -172,10 +182,12 @@ static bool tell(struct fs *fs, struct fs_notice *notice)
 	if (event == FS_EVENT_MODIFY && inode->stat.version > inode->told_version)
 		fs->counters.coalesced_events +=
 			(uint64_t)(inode->stat.version - inode->told_version - 1);
-	if (inode->linked && inode->exists)
+	if (inode->linked && inode->exists) {
 		fs_notice_named_here(inode);
-	else
+	} else {
+		fs_notice_tells_name(inode);
 		inode->told = inode->shown = false;
+	}
 	job = job_new(fs, inode, event);
 	if (!job) {
 		fs_notice_free(fs, notice);

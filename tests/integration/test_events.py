@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -369,6 +370,51 @@ def test_what_was_seen_before_it_was_told_of_is_told_when_it_goes(mnt, tree, ino
         events.wait(("x", "DELETE"))
 
 
+def test_data_of_a_directory_cleared_elsewhere_and_written_here(mnt, tree, inotify):
+    """What is there in the end is told last, though it was made here before the other was told."""
+    tree.create("/d/busy", b"old")
+    tree.create("/d/sub/x")
+    tree.set("/d/sub", b"theirs")
+    assert read(mnt / "d" / "sub" / ".data") == b"theirs"
+    events = inotify(mnt / "d" / "sub")
+    for turn in range(10):
+        assert read(mnt / "d" / "busy")
+        mnt.catch_up()
+        # What is changed is not told at once while somebody reads it, nor what is heard of later.
+        with open(mnt / "d" / "busy", "rb") as file:
+            file.read()
+            multi = tree.client.transaction()
+            multi.set_data(tree.path("/d/busy"), b"%d" % turn)
+            multi.set_data(tree.path("/d/sub"), b"")
+            multi.commit()
+            wait_for(lambda: not exists(mnt / "d" / "sub" / ".data"), 10)
+            write(mnt / "d" / "sub" / ".data", b"ours")
+        mnt.catch_up()
+        told = [what for name, what in events.take() if what in ("CREATE", "DELETE")]
+        assert told[-1] == "CREATE", told
+
+
+def test_a_list_is_no_older_than_what_was_told_before_it_was_read(mnt, tree, inotify):
+    """It may have been opened long before."""
+    tree.create("/d/busy", b"old")
+    events = inotify(mnt / "d")
+    for turn in range(10):
+        tree.create("/d/f", b"old")
+        events.wait(("f", "CLOSE_WRITE"))
+        assert read(mnt / "d" / "busy")
+        mnt.catch_up()
+        # While something is owed the kernel keeps no list of its own.
+        with open(mnt / "d" / "busy", "rb") as file:
+            file.read()
+            tree.client.set(tree.path("/d/busy"), b"%d" % turn)
+            wait_for(lambda: mnt.status()["events_owed"] != "0", 10)
+            entries = os.scandir(mnt / "d")
+        events.wait(("busy", "CLOSE_WRITE"))
+        tree.client.delete(tree.path("/d/f"))
+        events.wait(("f", "DELETE"))
+        assert [entry.name for entry in entries] == ["busy"]
+
+
 # Outages
 
 
@@ -621,6 +667,32 @@ def test_the_directory_that_something_is_moved_to_was_made_anew(behind, tree, in
     events.watch(mount / "d" / "x")
     tree.client.create(tree.path("/d/x/later"), b"x")
     events.wait(("later", "CLOSE_WRITE"))
+
+
+def test_what_was_in_a_directory_that_is_replaced_here_holds_nothing_up(mnt, tree):
+    """The kernel lets nobody into it any more, and it is in vain to try again and again."""
+    below = ["/d/x/a", "/d/x/a/b", "/d/x/a/b/c"]
+    tree.create("/busy/f", b"old")
+    for turn in range(10):
+        tree.create(below[-1], b"data")
+        tree.create("/d/new/x")
+        tree.delete("/d/new/x")
+        assert read(f"{mnt}{below[-1]}") == b"data"
+        assert os.listdir(mnt / "d" / "new") == []
+        assert read(mnt / "busy" / "f")
+        mnt.catch_up()
+        multi = tree.client.transaction()
+        multi.set_data(tree.path("/busy/f"), b"%d" % turn)
+        for path in reversed(below):
+            multi.delete(tree.path(path))
+        # What is changed is not told at once while somebody reads it, nor what is heard of later.
+        with open(mnt / "busy" / "f", "rb") as file:
+            file.read()
+            multi.commit()
+            os.rename(mnt / "d" / "new", mnt / "d" / "x")
+        mnt.catch_up()
+    metrics = read(mnt / ".zkfs" / "metrics").decode()
+    assert int(re.search(r"^zkfs_events_failed_total (\d+)", metrics, re.M)[1]) < 20
 
 
 @pytest.mark.deadline(120)

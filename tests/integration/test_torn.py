@@ -162,3 +162,26 @@ def test_stat_while_another_client_sets(setter, mnt, tree):
     while process.poll() is None:
         assert os.stat(mnt / "f").st_size in sizes
     wait_equal(lambda: os.stat(mnt / "f").st_size, len(tree.get("/f")), 5)
+
+
+# What is mapped of a file, through a descriptor that was opened before it grew.
+MAPPER = """
+import mmap, os, sys
+fd = int(sys.argv[1])
+with mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as view:
+    sys.exit(view[:] != b"b" * 20_000)
+"""
+
+
+def test_who_maps_an_old_snapshot_leaves_the_others_their_size(mnt, tree):
+    tree.create("/f", b"a" * 500)
+    writer = os.open(mnt / "f", os.O_RDWR)  # while somebody may write nobody reads through the cache
+    fd = os.open(mnt / "f", os.O_RDONLY)
+    os.close(writer)
+    tree.client.set(tree.path("/f"), b"b" * 20_000)
+    mnt.catch_up()
+    wait_equal(lambda: os.fstat(fd).st_size, 20_000)
+    mapper = subprocess.run([sys.executable, "-c", MAPPER, str(fd)], pass_fds=[fd])
+    assert mapper.returncode == 0, mapper
+    assert read(mnt / "f") == b"b" * 20_000
+    os.close(fd)
