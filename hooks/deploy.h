@@ -3,6 +3,7 @@
 #define HOOKS_DEPLOY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "hooks/lib/options.h"
 
@@ -15,6 +16,15 @@ enum { DEPLOY_ID_SIZE = 41, DEPLOY_PATH_SIZE = 128, DEPLOY_URL_SIZE = 2048, DEPL
  */
 __attribute__((format(printf, 3, 4))) enum hook_exit deploy_fail(
 	char why[DEPLOY_WHY_SIZE], enum hook_exit code, const char *format, ...);
+
+/*
+ * Copies a text that comes from others, so that it can be shown: a '?' for each byte or character that
+ * is no UTF-8, or a control character, or changes the direction of writing. Cut where it is too long.
+ */
+void deploy_clean(char *to, size_t size, const char *from);
+
+/* Whether n bytes can be a name in a tree: not empty, ".", ".." or ".git", and no '/' in it. */
+bool deploy_is_name(const char *name, size_t n);
 
 /* The hook_exit for an errno. */
 enum hook_exit deploy_code_of_errno(int error);

@@ -13,6 +13,7 @@
 #include "hooks/deploy_cache.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,56 +44,76 @@ static int sweep_one(const char *path, const struct stat *st, int type, struct F
 	return 0;
 }
 
-/* What its references name must be there: the server is told that we have it. */
-static bool is_sound(git_repository *cache)
+/* Those of other URLs too: they may be what fills the disk. */
+static void sweep(const struct deploy_root *root)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/cache", root->own_path) < 0)
+		return;
+	nftw(path, sweep_one, 64, FTW_PHYS | FTW_MOUNT);
+	free(path);
+}
+
+/* What its references name must be there and whole: the server is told that we have it. */
+static bool are_references_sound(git_repository *cache)
 {
 	git_reference_iterator *references = NULL;
 	git_reference *reference;
 	bool sound = git_reference_iterator_new(&references, cache) == 0;
-	git_odb *odb = NULL;
 
-	sound = sound && git_repository_odb(&odb, cache) == 0;
 	while (sound && git_reference_next(&reference, references) == 0) {
 		const git_oid *id = git_reference_target(reference);
+		git_object *object = NULL;
 
-		sound = !id || git_odb_exists(odb, id);
+		sound = !id || git_object_lookup(&object, cache, id, GIT_OBJECT_ANY) == 0;
+		git_object_free(object);
 		git_reference_free(reference);
 	}
-	git_odb_free(odb);
 	git_reference_iterator_free(references);
 	return sound;
 }
 
-static bool open_sound(const char *path, git_repository **cachep)
+static bool is_sound(git_repository *cache)
 {
-	git_repository *cache = NULL;
+	git_config *config = NULL;
+	bool sound = git_repository_config_snapshot(&config, cache) == 0;
 
-	if (git_repository_open_bare(&cache, path) < 0)
-		return false;
-	if (is_sound(cache)) {
-		*cachep = cache;
-		return true;
-	}
-	git_repository_free(cache);
-	return false;
+	git_config_free(config);
+	return sound && are_references_sound(cache);
 }
 
-/* One that is damaged is made anew. */
-static enum hook_exit open_or_make(
+static char *path_of(const struct deploy_root *root, const char *place)
+{
+	char *path = NULL;
+
+	return asprintf(&path, "%s/%s", root->own_path, place) < 0 ? NULL : path;
+}
+
+/* NULL: there is none that could be used. */
+static git_repository *open_sound(const struct deploy_root *root, const char *place)
+{
+	git_repository *cache = NULL;
+	char *path = path_of(root, place);
+
+	if (path && git_repository_open_bare(&cache, path) == 0 && !is_sound(cache)) {
+		git_repository_free(cache);
+		cache = NULL;
+	}
+	free(path);
+	return cache;
+}
+
+static enum hook_exit make(
 	const struct deploy_root *root, const char *place, git_repository **cachep, char *why)
 {
 	git_repository_init_options options;
+	char *path = path_of(root, place);
 	enum hook_exit code = HOOK_OK;
-	char *path = NULL;
 
-	if (asprintf(&path, "%s/%s", root->own_path, place) < 0)
-		return deploy_fail(why, HOOK_IO, "out of memory");
 	git_repository_init_options_init(&options, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
 	options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR;
-	nftw(path, sweep_one, 64, FTW_PHYS);
-	if (!open_sound(path, cachep) &&
-		(deploy_root_remove(root, place) < 0 ||
-			git_repository_init_ext(cachep, path, &options) < 0))
+	if (!path || git_repository_init_ext(cachep, path, &options) < 0)
 		code = deploy_git_fail(why, HOOK_IO, "the bare repository cannot be made");
 	free(path);
 	return code;
@@ -129,6 +150,24 @@ static int show_progress(const git_indexer_progress *progress, void *data)
 	return 0;
 }
 
+static void set_callbacks(git_remote_callbacks *callbacks, struct credentials *credentials)
+{
+	callbacks->credentials = give_credential;
+	callbacks->transfer_progress = show_progress;
+	callbacks->payload = credentials;
+}
+
+/* By itself, as a fetch that connects has followed redirects, whatever its options said. */
+static int connect(git_remote *remote, struct credentials *credentials)
+{
+	git_remote_connect_options options;
+
+	git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
+	set_callbacks(&options.callbacks, credentials);
+	options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+	return git_remote_connect_ext(remote, GIT_DIRECTION_FETCH, &options);
+}
+
 /* A connection of its own each time: a server that does not know an id hangs up. */
 static int fetch(git_repository *cache, const struct deploy_source *source, char *specs[], size_t n)
 {
@@ -139,12 +178,12 @@ static int fetch(git_repository *cache, const struct deploy_source *source, char
 	int r = git_remote_create_anonymous(&remote, cache, source->url);
 
 	git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
-	options.callbacks.credentials = give_credential;
-	options.callbacks.transfer_progress = show_progress;
-	options.callbacks.payload = &credentials;
+	set_callbacks(&options.callbacks, &credentials);
 	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	options.update_fetchhead = 0;
 	options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+	if (r == 0)
+		r = connect(remote, &credentials);
 	if (r == 0)
 		r = git_remote_fetch(remote, &refspecs, &options, NULL);
 	git_remote_free(remote);
@@ -202,32 +241,93 @@ static enum hook_exit provide(
 	return code;
 }
 
-enum hook_exit deploy_cache_open(const struct deploy_root *root, const struct deploy_source *source,
-	const char *commit, git_repository **cachep, char why[DEPLOY_WHY_SIZE])
+static bool exists(const struct deploy_root *root, const char *place)
 {
-	char *place = place_of(source->url);
-	git_repository *cache = NULL;
-	enum hook_exit code;
+	return faccessat(root->own, place, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
 
-	if (!place)
-		return deploy_fail(why, HOOK_IO, "out of memory");
-	signal(SIGPIPE, SIG_IGN); /* libgit2 writes to servers that have hung up */
-	code = open_or_make(root, place, &cache, why);
+/* The old one goes when the new one is whole: trees borrow from it. */
+static enum hook_exit replace(const struct deploy_root *root, const char *place, char *why)
+{
+	if (renameat2(root->own, DEPLOY_CACHE_MAKING, root->own, place,
+		    exists(root, place) ? RENAME_EXCHANGE : RENAME_NOREPLACE) < 0)
+		return deploy_fail(why, HOOK_IO, "%s: %s", place, strerror(errno));
+	deploy_root_remove(root, DEPLOY_CACHE_MAKING);
+	return HOOK_OK;
+}
+
+static enum hook_exit renew(const struct deploy_root *root, const char *place,
+	const struct deploy_source *source, const char *commit, git_repository **cachep, char *why)
+{
+	git_repository *cache = NULL;
+	enum hook_exit code = make(root, DEPLOY_CACHE_MAKING, &cache, why);
+
+	if (code == HOOK_OK)
+		code = provide(cache, source, commit, why);
+	git_repository_free(cache);
+	if (code == HOOK_OK)
+		code = replace(root, place, why);
+	if (code != HOOK_OK)
+		return code;
+	cache = open_sound(root, place);
+	if (!cache)
+		return deploy_git_fail(why, HOOK_IO, "the bare repository cannot be opened");
+	*cachep = cache;
+	return HOOK_OK;
+}
+
+/* The first time there is nothing to be lost: what has been fetched stays, whatever comes then. */
+static enum hook_exit open_or_make(
+	const struct deploy_root *root, const char *place, git_repository **cachep, char *why)
+{
+	if (!exists(root, place))
+		return make(root, place, cachep, why);
+	*cachep = open_sound(root, place);
+	return HOOK_OK;
+}
+
+static enum hook_exit open_at(const struct deploy_root *root, const char *place,
+	const struct deploy_source *source, const char *commit, git_repository **cachep, char *why)
+{
+	git_repository *cache = NULL;
+	enum hook_exit code = open_or_make(root, place, &cache, why);
+
+	if (code == HOOK_OK && !cache)
+		return renew(root, place, source, commit, cachep, why);
 	if (code == HOOK_OK)
 		code = provide(cache, source, commit, why);
 	if (code == HOOK_OK)
 		*cachep = cache;
 	else
 		git_repository_free(cache);
+	return code;
+}
+
+enum hook_exit deploy_cache_open(const struct deploy_root *root, const struct deploy_source *source,
+	const char *commit, git_repository **cachep, char why[DEPLOY_WHY_SIZE])
+{
+	char *place = place_of(source->url);
+	enum hook_exit code;
+
+	if (!place)
+		return deploy_fail(why, HOOK_IO, "out of memory");
+	signal(SIGPIPE, SIG_IGN); /* libgit2 writes to servers that have hung up */
+	sweep(root);
+	code = open_at(root, place, source, commit, cachep, why);
 	free(place);
 	return code;
 }
 
-int deploy_cache_drop(const struct deploy_root *root, const char *url)
+enum hook_exit deploy_cache_renew(const struct deploy_root *root,
+	const struct deploy_source *source, const char *commit, git_repository **cachep,
+	char why[DEPLOY_WHY_SIZE])
 {
-	char *place = place_of(url);
-	int r = place ? deploy_root_remove(root, place) : -ENOMEM;
+	char *place = place_of(source->url);
+	enum hook_exit code;
 
+	if (!place)
+		return deploy_fail(why, HOOK_IO, "out of memory");
+	code = renew(root, place, source, commit, cachep, why);
 	free(place);
-	return r;
+	return code;
 }

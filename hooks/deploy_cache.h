@@ -19,7 +19,9 @@ struct deploy_source {
 enum hook_exit deploy_cache_open(const struct deploy_root *root, const struct deploy_source *source,
 	const char *commit, git_repository **cachep, char why[DEPLOY_WHY_SIZE]);
 
-/* Removes it: it is damaged. */
-int deploy_cache_drop(const struct deploy_root *root, const char *url);
+/* The same, but it is fetched anew, as what there is is damaged; that goes once the new one is there. */
+enum hook_exit deploy_cache_renew(const struct deploy_root *root,
+	const struct deploy_source *source, const char *commit, git_repository **cachep,
+	char why[DEPLOY_WHY_SIZE]);
 
 #endif

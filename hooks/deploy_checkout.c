@@ -62,16 +62,79 @@ static enum hook_exit inspect_blob(
 	return HOOK_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const git_tree_entry *const *one = a, *const *two = b;
+
+	return strcmp(git_tree_entry_name(*one), git_tree_entry_name(*two));
+}
+
+/* git itself makes no tree in which a name is twice: a link could stand for a folder. */
+static bool has_a_name_twice(const git_tree *tree)
+{
+	size_t n = git_tree_entrycount(tree);
+	const git_tree_entry **entries = calloc(n + 1, sizeof(*entries));
+	bool twice = !entries;
+
+	for (size_t i = 0; entries && i < n; i++)
+		entries[i] = git_tree_entry_byindex(tree, i);
+	if (entries && n > 0)
+		qsort(entries, n, sizeof(*entries), by_name);
+	for (size_t i = 1; entries && i < n; i++)
+		twice |= by_name(&entries[i - 1], &entries[i]) == 0;
+	free(entries);
+	return twice;
+}
+
+static enum hook_exit inspect_names(struct walk *walk, const char *folder, const git_tree *tree)
+{
+	size_t n = git_tree_entrycount(tree);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = git_tree_entry_name(git_tree_entry_byindex(tree, i));
+
+		if (!deploy_is_name(name, strlen(name)))
+			return deploy_fail(walk->why, HOOK_DATA,
+				"%s has a file that is called '%s'", folder, name);
+	}
+	if (has_a_name_twice(tree))
+		return deploy_fail(walk->why, HOOK_DATA, "%s has a name twice", folder);
+	return HOOK_OK;
+}
+
+static enum hook_exit inspect_folder(
+	struct walk *walk, const char *folder, const git_tree_entry *entry)
+{
+	git_tree *tree = NULL;
+	enum hook_exit code;
+	char *path = NULL;
+
+	if (git_tree_lookup(&tree, walk->repo, git_tree_entry_id(entry)) < 0)
+		return deploy_git_fail(walk->why, HOOK_IO, git_tree_entry_name(entry));
+	if (asprintf(&path, "%s%s", folder, git_tree_entry_name(entry)) < 0)
+		path = NULL;
+	code = inspect_names(walk, path ? path : "", tree);
+	free(path);
+	git_tree_free(tree);
+	return code;
+}
+
 static int inspect_entry(const char *folder, const git_tree_entry *entry, void *data)
 {
 	struct walk *walk = data;
 
-	if (git_tree_entry_type(entry) == GIT_OBJECT_COMMIT)
+	switch (git_tree_entry_type(entry)) {
+	case GIT_OBJECT_COMMIT:
 		walk->code = deploy_fail(walk->why, HOOK_DATA,
 			"%s%s is a submodule, which is not supported", folder,
 			git_tree_entry_name(entry));
-	else if (git_tree_entry_type(entry) == GIT_OBJECT_BLOB)
+		break;
+	case GIT_OBJECT_BLOB:
 		walk->code = inspect_blob(walk, folder, entry);
+		break;
+	default:
+		walk->code = inspect_folder(walk, folder, entry);
+	}
 	return walk->code == HOOK_OK ? 0 : -1;
 }
 
@@ -108,6 +171,8 @@ enum hook_exit deploy_checkout_inspect(
 	if (git_repository_odb(&walk.odb, cache) < 0)
 		walk.code = deploy_git_fail(why, HOOK_IO, "the objects cannot be read");
 	else
+		walk.code = inspect_names(&walk, "the commit", tree);
+	if (walk.code == HOOK_OK)
 		walk_tree(&walk, tree, inspect_entry);
 	git_odb_free(walk.odb);
 	git_tree_free(tree);
@@ -165,8 +230,8 @@ static int verify_entry(const char *folder, const git_tree_entry *entry, void *d
 	if (asprintf(&path, "%s/%s%s", walk->path, folder, git_tree_entry_name(entry)) < 0)
 		walk->code = deploy_fail(walk->why, HOOK_IO, "out of memory");
 	else if (!is_right(walk, path, entry))
-		walk->code = deploy_fail(walk->why, HOOK_IO, "%s%s is not as in the commit", folder,
-			git_tree_entry_name(entry));
+		walk->code = deploy_fail(walk->why, HOOK_DATA, "%s%s is not as in the commit",
+			folder, git_tree_entry_name(entry));
 	free(path);
 	return walk->code == HOOK_OK ? 0 : -1;
 }
@@ -182,7 +247,7 @@ static int borrow_objects(git_repository *cache, const char *path)
 	if (asprintf(&objects, "%sobjects\n", git_repository_path(cache)) < 0)
 		objects = NULL;
 	if (file && objects)
-		r = hook_file_replace(file, objects, strlen(objects));
+		r = hook_file_replace(file, objects, strlen(objects), 0644);
 	free(objects);
 	free(file);
 	return r;

@@ -5,7 +5,8 @@
 #include "hooks/deploy_git.h"
 
 /*
- * Whether a commit can be deployed. HOOK_DATA: it has submodules or files of Git LFS; HOOK_IO: part of
+ * Whether a commit can be deployed. HOOK_DATA: it has submodules or files of Git LFS, or names
+ * that git would not make; HOOK_IO: part of
  * it is missing in the repository, which is damaged.
  */
 enum hook_exit deploy_checkout_inspect(

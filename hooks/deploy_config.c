@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* The order of the array is that of the messages. Bare: allowed without a prefix that names it. */
 static const struct scheme {
@@ -56,10 +55,11 @@ static bool is_allowed(const struct deploy_policy *policy, const char *url, bool
 	return bare && policy->n_prefixes == 0;
 }
 
-static bool has_control(const char *text)
+/* Blanks, control characters, and what is not ASCII: none of that is in a URL. */
+static bool has_other(const char *text)
 {
 	for (; *text; text++)
-		if ((unsigned char)*text <= ' ' || *text == 0x7f)
+		if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f)
 			return true;
 	return false;
 }
@@ -101,9 +101,10 @@ static enum hook_exit check_url(const struct deploy_policy *policy, const char *
 
 	if (strlen(url) >= DEPLOY_URL_SIZE)
 		return deploy_fail(why, HOOK_POLICY, "the url is too long");
-	if (has_control(url))
-		return deploy_fail(
-			why, HOOK_POLICY, "there are blanks or control characters in the url");
+	if (has_other(url))
+		return deploy_fail(why, HOOK_POLICY,
+			"there are blanks, control characters or others that are not ASCII in the "
+			"url");
 	if (!scheme)
 		return deploy_fail(why, HOOK_POLICY,
 			"the url begins with none of https://, ssh://, git:// and file://");
@@ -127,32 +128,28 @@ static enum hook_exit check_commit(const char *commit, char *why)
 	return HOOK_OK;
 }
 
-/* A part of a path, of n bytes. */
-static bool is_name(const char *part, size_t n)
+static bool is_ours(const char *part, size_t n)
 {
-	if (n == 0 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
-		return false;
-	if (n == 4 && strncasecmp(part, ".git", 4) == 0)
-		return false;
-	return strncmp(part, ".zkfs-git-deploy", n) != 0 || n != strlen(".zkfs-git-deploy");
+	return n == strlen(".zkfs-git-deploy") && strncmp(part, ".zkfs-git-deploy", n) == 0;
 }
 
 enum hook_exit deploy_config_check_path(const char *path, char why[DEPLOY_WHY_SIZE])
 {
+	char clean[DEPLOY_PATH_SIZE];
 	const char *part = path;
 
 	if (strlen(path) >= DEPLOY_PATH_SIZE)
 		return deploy_fail(why, HOOK_POLICY, "relativePath is too long");
-	for (const char *p = path; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return deploy_fail(
-				why, HOOK_POLICY, "there are control characters in relativePath");
+	deploy_clean(clean, sizeof(clean), path);
+	if (strcmp(clean, path) != 0)
+		return deploy_fail(
+			why, HOOK_POLICY, "there are control characters in relativePath");
 	if (*path == '/')
 		return deploy_fail(why, HOOK_POLICY, "relativePath is absolute: %s", path);
 	for (;;) {
 		size_t n = strcspn(part, "/");
 
-		if (!is_name(part, n))
+		if (!deploy_is_name(part, n) || is_ours(part, n))
 			return deploy_fail(why, HOOK_POLICY,
 				"'%.*s' cannot be a part of relativePath", (int)n, part);
 		if (!part[n])

@@ -13,48 +13,55 @@
 #include "hooks/deploy_checkout.h"
 #include "hooks/deploy_target.h"
 
-/* A repository of which a part is missing is damaged, and fetched anew: once. */
+/* A repository of which a part is missing is damaged, and replaced by one that has been fetched anew. */
 static enum hook_exit get_commit(const struct deploy_root *root, const struct deploy_source *source,
 	const char *commit, git_repository **cachep, char *why)
 {
 	git_repository *cache = NULL;
-	enum hook_exit code = HOOK_OK;
+	enum hook_exit code = deploy_cache_open(root, source, commit, &cache, why);
 
-	for (int tries = 0; tries < 2; tries++) {
-		code = deploy_cache_open(root, source, commit, &cache, why);
-		if (code != HOOK_OK)
-			return code;
-		code = deploy_checkout_inspect(cache, commit, why);
-		if (code == HOOK_OK) {
-			*cachep = cache;
-			return HOOK_OK;
-		}
+	if (code != HOOK_OK)
+		return code;
+	code = deploy_checkout_inspect(cache, commit, why);
+	if (code == HOOK_IO) {
 		git_repository_free(cache);
-		if (code != HOOK_IO || deploy_cache_drop(root, source->url) < 0)
-			return code;
+		cache = NULL;
+		code = deploy_cache_renew(root, source, commit, &cache, why);
+		if (code == HOOK_OK)
+			code = deploy_checkout_inspect(cache, commit, why);
 	}
+	if (code == HOOK_OK)
+		*cachep = cache;
+	else
+		git_repository_free(cache);
 	return code;
 }
 
 static int write_record(int tree, const struct deploy_root *root,
-	const struct deploy_config *config, const struct deploy_record *live, bool post_pending)
+	const struct deploy_config *config, const char *previous, bool post_pending)
 {
 	struct deploy_record record = { .post_pending = post_pending };
-	int r = deploy_target_next_number(root, config->path, live->number, &record.number);
+	long *numbers = NULL;
+	size_t n = 0;
+	int r = deploy_record_list(root, config->path, &numbers, &n);
 
+	record.number = n > 0 ? numbers[0] + 1 : 1;
+	free(numbers);
 	strcpy(record.url, config->url);
 	strcpy(record.commit, config->commit);
-	strcpy(record.previous, live->commit);
+	strcpy(record.previous, previous);
 	strcpy(record.path, config->path);
-	return r < 0 ? r : deploy_record_write(tree, &record);
+	if (r == 0)
+		r = deploy_record_identify(tree, &record.tree);
+	return r < 0 ? r : deploy_record_write(root, &record);
 }
 
 /* The tree gets its other name when it is whole. */
 static int finish(const struct deploy_root *root, const struct deploy_config *config,
-	const struct deploy_record *live, bool post_pending)
+	const char *previous, bool post_pending)
 {
 	int tree = openat(root->own, DEPLOY_MAKING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = tree < 0 ? -errno : write_record(tree, root, config, live, post_pending);
+	int r = tree < 0 ? -errno : write_record(tree, root, config, previous, post_pending);
 
 	if (r == 0 && syncfs(tree) < 0)
 		r = -errno;
@@ -85,11 +92,9 @@ enum hook_exit deploy_prepare(const struct deploy_root *root, const struct deplo
 	git_repository *cache = NULL;
 	struct deploy_target target;
 	enum hook_exit code;
-	int r = deploy_target_recover(root);
+	int r;
 
-	if (r < 0)
-		return deploy_fail(
-			why, HOOK_IO, "the working folder cannot be cleared: %s", strerror(-r));
+	deploy_target_recover(root);
 	deploy_git_init();
 	code = deploy_target_look(root, config->path, &target, why);
 	if (code == HOOK_OK)
@@ -98,7 +103,7 @@ enum hook_exit deploy_prepare(const struct deploy_root *root, const struct deplo
 		code = make_tree(cache, root, config, why);
 	git_repository_free(cache);
 	git_libgit2_shutdown();
-	r = code == HOOK_OK ? finish(root, config, &target.live, post_pending) : 0;
+	r = code == HOOK_OK ? finish(root, config, target.live.commit, post_pending) : 0;
 	if (r < 0)
 		code = deploy_fail(why, HOOK_IO, "the tree cannot be finished: %s", strerror(-r));
 	if (code != HOOK_OK)

@@ -9,33 +9,36 @@
 
 /* The old trees of one target. All below is done under the root's lock, and gives -errno. */
 
-/* Their numbers, the newest first. The caller owns the array; none is no error. */
-int deploy_release_list(
-	const struct deploy_root *root, const char *path, long **numbersp, size_t *np);
+/* Moves the tree in DEPLOY_FRESH, whose record this is, to the old ones. */
+int deploy_release_put(const struct deploy_root *root, const struct deploy_record *record);
 
-/* Makes room for old trees of a target; by that it is known as one. */
-int deploy_release_add_target(const struct deploy_root *root, const char *path);
-
-/* Moves the tree that is in DEPLOY_FRESH to the old ones. */
-int deploy_release_put(const struct deploy_root *root, const char *path);
+/* Moves what is in DEPLOY_FRESH, and was not deployed by us, to where it is kept. */
+int deploy_release_put_adopted(const struct deploy_root *root);
 
 /* The other way: moves an old one to DEPLOY_FRESH. */
-int deploy_release_take(const struct deploy_root *root, const char *path, long number);
+int deploy_release_take(const struct deploy_root *root, const struct deploy_record *record);
 
-/* The record of an old one. */
-int deploy_release_record(const struct deploy_root *root, const char *path, long number,
+/*
+ * The newest old tree that was live before number and has not been taken back since: what a rollback
+ * goes to. -ENOENT: there is none.
+ */
+int deploy_release_before(const struct deploy_root *root, const char *path, long number,
 	struct deploy_record *record);
 
-/* Removes all but the newest keep. */
-int deploy_release_prune(const struct deploy_root *root, const char *path, size_t keep);
+/* Calls visit for each old tree, the newest first. */
+int deploy_release_each(const struct deploy_root *root, const char *path,
+	void (*visit)(void *data, const struct deploy_record *record), void *data);
+
+/*
+ * Removes old trees until keep are left: first those that were taken back, then the oldest. Records
+ * of trees that are nowhere, as somebody has removed them, go too; live is the number of the tree that
+ * is in its place.
+ */
+int deploy_release_prune(const struct deploy_root *root, const char *path, long live, size_t keep);
 
 /* The commit that a rollback has taken back and that is not deployed again; "" is none. */
 int deploy_release_held(
 	const struct deploy_root *root, const char *path, char commit[DEPLOY_ID_SIZE]);
 int deploy_release_hold(const struct deploy_root *root, const char *path, const char *commit);
-
-/* Calls visit for the path of each target that has been deployed to. */
-int deploy_release_each_target(
-	const struct deploy_root *root, void (*visit)(void *data, const char *path), void *data);
 
 #endif

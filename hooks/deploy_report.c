@@ -96,9 +96,7 @@ static int write_plain(struct deploy_report *report)
 		return -EEXIST;
 	if (report->plain && !report->owed && lstat(report->file, &st) == 0)
 		return 0;
-	r = hook_file_replace(report->file, report->text, strlen(report->text));
-	if (r == 0 && chmod(report->file, 0644) < 0)
-		r = -errno;
+	r = hook_file_replace(report->file, report->text, strlen(report->text), 0644);
 	report->plain = r == 0 && report->lease.special[1] == 'l';
 	return r;
 }
@@ -155,5 +153,6 @@ void deploy_report_set(struct deploy_report *report, char *text)
 	free(report->text);
 	report->text = text;
 	report->owed = true;
-	deploy_report_check(report);
+	if (report->failures == 0 || hook_pace_now() >= report->again)
+		deploy_report_check(report);
 }

@@ -6,32 +6,33 @@
  *     adopted/    what --adopt has replaced; never removed
  *     by-hand     replaced when somebody has intervened
  *     cache/      bare repositories, one for each URL
- *     releases/   for each target a folder with its old trees
+ *     releases/   for each target a folder with its old trees, and the records of all
  *     work/       what is being made, or removed
  *     lock        who holds it may change any of it, and the targets
  *
- * It is ours alone (0700): paths in it need no care.
+ * It must be ours alone (0700). But the old trees in it may belong to somebody who works in them, or
+ * have something mounted in them: so they are removed by descriptors, a folder at a time.
  */
 #include "hooks/deploy_root.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "hooks/lib/file.h"
+#include "hooks/lib/log.h"
 
 #define OWN ".zkfs-git-deploy"
 
-static int make_folder(int dir, const char *name, mode_t mode)
-{
-	return mkdirat(dir, name, mode) < 0 && errno != EEXIST ? -errno : 0;
-}
+static const char *const folders[] = { "adopted", "cache", "releases", "work" };
 
 static int open_folder(int dir, const char *name, int *fdp)
 {
@@ -41,6 +42,31 @@ static int open_folder(int dir, const char *name, int *fdp)
 		return -errno;
 	*fdp = fd;
 	return 0;
+}
+
+/* Who could write to it could have us remove, or fetch from, anything. */
+static int check_ours(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_uid == geteuid() && (st.st_mode & 022) == 0 ? 0 : -EPERM;
+}
+
+static int open_ours(int dir, const char *name, bool make, int *fdp)
+{
+	int r = make && mkdirat(dir, name, 0700) < 0 && errno != EEXIST ? -errno : 0, fd = -1;
+
+	if (r == 0)
+		r = open_folder(dir, name, &fd);
+	if (r == 0)
+		r = check_ours(fd);
+	if (r == 0)
+		*fdp = fd;
+	else if (fd >= 0)
+		close(fd);
+	return r;
 }
 
 /* The user may have named the root by a symbolic link. */
@@ -56,15 +82,15 @@ static int open_root(const char *path, struct deploy_root *root)
 	return open_folder(AT_FDCWD, root->path, &root->fd);
 }
 
-static int make_own(struct deploy_root *root)
+static int open_own(struct deploy_root *root, bool make)
 {
-	static const char *const folders[] = { "adopted", "cache", "releases", "work" };
-	int r = make_folder(root->fd, OWN, 0700);
+	int r = open_ours(root->fd, OWN, make, &root->own), fd;
 
-	if (r == 0)
-		r = open_folder(root->fd, OWN, &root->own);
-	for (size_t i = 0; r == 0 && i < sizeof(folders) / sizeof(folders[0]); i++)
-		r = make_folder(root->own, folders[i], 0700);
+	for (size_t i = 0; r == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		r = open_ours(root->own, folders[i], make, &fd);
+		if (r == 0)
+			close(fd);
+	}
 	return r;
 }
 
@@ -74,10 +100,11 @@ int deploy_root_open(const char *path, bool make, struct deploy_root *root)
 
 	*root = (struct deploy_root){ .fd = -1, .own = -1 };
 	r = open_root(path, root);
-	if (r == 0)
-		r = make ? make_own(root) : open_folder(root->fd, OWN, &root->own);
-	if (r == -ENOENT && root->fd >= 0 && !make)
-		r = 0;
+	if (r == 0) {
+		r = open_own(root, make);
+		if (r == -ENOENT && !make)
+			r = 0;
+	}
 	if (r < 0)
 		deploy_root_done(root);
 	return r;
@@ -94,6 +121,36 @@ void deploy_root_done(struct deploy_root *root)
 	*root = (struct deploy_root){ .fd = -1, .own = -1 };
 }
 
+static bool is_same(int fd, const char *path)
+{
+	struct stat open_st, st;
+
+	return fstat(fd, &open_st) == 0 && lstat(path, &st) == 0 && open_st.st_ino == st.st_ino &&
+	       open_st.st_dev == st.st_dev;
+}
+
+bool deploy_root_is_current(const struct deploy_root *root)
+{
+	return is_same(root->fd, root->path) &&
+	       (root->own < 0 || is_same(root->own, root->own_path));
+}
+
+static int open_beneath(int dir, const char *name, int access)
+{
+	struct open_how how = {
+		.flags = (uint64_t)access | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
+	long fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int deploy_root_open_folder(int dir, const char *name)
+{
+	return open_beneath(dir, name, O_RDONLY);
+}
+
 int deploy_root_lock(const struct deploy_root *root, int *fdp)
 {
 	int fd = openat(root->own, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -108,32 +165,122 @@ int deploy_root_lock(const struct deploy_root *root, int *fdp)
 	return r;
 }
 
-int deploy_root_nudge(const struct deploy_root *root)
+int deploy_root_write(const struct deploy_root *root, const char *place, const char *text)
 {
 	char *path = NULL;
 	int r;
 
-	if (asprintf(&path, "%s/" DEPLOY_BY_HAND, root->own_path) < 0)
-		return -ENOMEM;
-	r = hook_file_replace(path, "", 0);
-	free(path);
-	return r;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
-int deploy_root_remove(const struct deploy_root *root, const char *place)
-{
-	char *path = NULL;
-	int r = 0;
-
 	if (asprintf(&path, "%s/%s", root->own_path, place) < 0)
 		return -ENOMEM;
-	if (nftw(path, remove_one, 64, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 && errno != ENOENT)
-		r = -errno;
+	r = hook_file_replace(path, text, strlen(text), 0600);
 	free(path);
 	return r;
+}
+
+int deploy_root_nudge(const struct deploy_root *root)
+{
+	return deploy_root_write(root, DEPLOY_BY_HAND, "");
+}
+
+static int remove_in(int dir, const char *name);
+
+/* Goes on where something resists. */
+static int empty(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), result = 0;
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (copy >= 0)
+			close(copy);
+		return -errno;
+	}
+	while ((entry = readdir(dir))) {
+		int r = 0;
+
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = remove_in(fd, entry->d_name);
+		if (r < 0)
+			result = r;
+	}
+	closedir(dir);
+	return result;
+}
+
+/* A folder that its owner may not change or read is made so that he may. By way of its descriptor. */
+static int open_to_empty(int dir, const char *name)
+{
+	int fd = open_beneath(dir, name, O_PATH);
+	char self[64];
+
+	if (fd < 0)
+		return fd;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	chmod(self, 0700);
+	close(fd);
+	return open_beneath(dir, name, O_RDONLY);
+}
+
+/* Never through a link, nor into what is mounted there. */
+static int remove_in(int dir, const char *name)
+{
+	int fd = open_to_empty(dir, name), r;
+
+	if (fd == -ENOTDIR || fd == -ELOOP)
+		return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = empty(fd);
+	close(fd);
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT && r == 0)
+		r = -errno;
+	return r;
+}
+
+/* Out of the way, so that whoever needs the place finds it free. */
+static void put_aside(const struct deploy_root *root, const char *place)
+{
+	char aside[64];
+
+	for (int i = 0; i < 10000; i++) {
+		snprintf(aside, sizeof(aside), "work/resists-%d", i);
+		if (renameat2(root->own, place, root->own, aside, RENAME_NOREPLACE) == 0 ||
+			errno != EEXIST)
+			return;
+	}
+}
+
+void deploy_root_remove(const struct deploy_root *root, const char *place)
+{
+	int r = remove_in(root->own, place);
+
+	if (r == 0)
+		return;
+	hook_log(HOOK_LOG_WARNING, "%s/%s cannot be removed: %s", root->own_path, place,
+		strerror(-r));
+	if (strncmp(place, "work/resists-", strlen("work/resists-")) != 0)
+		put_aside(root, place);
+}
+
+void deploy_root_sweep(const struct deploy_root *root)
+{
+	int fd = -1;
+	struct dirent *entry;
+	char place[300];
+	DIR *dir;
+
+	if (open_folder(root->own, "work", &fd) < 0)
+		return;
+	dir = fdopendir(fd);
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		snprintf(place, sizeof(place), "work/%s", entry->d_name);
+		deploy_root_remove(root, place);
+	}
+	if (dir)
+		closedir(dir);
+	else
+		close(fd);
 }

@@ -10,66 +10,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hooks/lib/file.h"
 
-/* How many bytes the UTF-8 character at p has; 0: what is there is none. */
-static size_t decode(const unsigned char *p, uint32_t *codep)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = *p < 0x80 ? 1 : *p >> 5 == 6 ? 2 : *p >> 4 == 14 ? 3 : *p >> 3 == 30 ? 4 : 0;
-	uint32_t code = n == 1 ? *p : *p & (0x7fu >> n);
-
-	for (size_t i = 1; i < n; i++) {
-		if (p[i] >> 6 != 2)
-			return 0;
-		code = code << 6 | (p[i] & 0x3f);
-	}
-	if (n == 0 || code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	*codep = code;
-	return n;
-}
-
-/* Control characters, and those by which a text is shown in another order than it is written. */
-static bool is_control(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-}
-
-/* '?' for what is none, or may not be shown. */
-static void copy_clean(char *to, size_t size, const char *from)
-{
-	const unsigned char *p = (const unsigned char *)from;
-	size_t length = 0;
-
-	while (*p) {
-		uint32_t code = 0;
-		size_t n = decode(p, &code);
-		bool shown = n > 0 && !is_control(code);
-
-		if (length + (shown ? n : 1) >= size)
-			break;
-		if (shown)
-			memcpy(to + length, p, n);
-		else
-			to[length] = '?';
-		length += shown ? n : 1;
-		p += n ? n : 1;
-	}
-	to[length] = '\0';
-}
-
 static int add_text(json_t *object, const char *key, const char *text)
 {
 	char clean[sizeof(struct deploy_status)];
 
-	copy_clean(clean, sizeof(clean), text);
+	deploy_clean(clean, sizeof(clean), text);
 	return json_object_set_new(object, key, json_string(clean));
 }
 
@@ -109,7 +60,7 @@ static void take_text(const json_t *object, const char *key, char *text, size_t 
 {
 	const char *value = json_string_value(json_object_get(object, key));
 
-	copy_clean(text, size, value ? value : "");
+	deploy_clean(text, size, value ? value : "");
 }
 
 static int code_of(const json_t *object)
@@ -153,12 +104,12 @@ static int read_host(const char *path, const char *name, struct deploy_status *s
 
 	*status = (struct deploy_status){ 0 };
 	if (is_of_one_file(r))
-		copy_clean(status->message, sizeof(status->message), strerror(-r));
+		deploy_clean(status->message, sizeof(status->message), strerror(-r));
 	else if (r < 0)
 		return r;
 	else if (deploy_status_parse(bytes.data, bytes.size, status) < 0)
 		snprintf(status->message, sizeof(status->message), "what it tells makes no sense");
-	copy_clean(status->host, sizeof(status->host), name);
+	deploy_clean(status->host, sizeof(status->host), name);
 	hook_bytes_done(&bytes);
 	return 0;
 }

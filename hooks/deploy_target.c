@@ -6,34 +6,23 @@
  * itself, below the one before, and must be a folder, no symbolic link, on the same file system, and
  * no git work tree. The last part is only ever renamed.
  *
- * A tree's number tells what comes after what. Of what is found in the working folder after a kill,
- * it tells whether it was live already: what is older than the live tree was.
+ * A record tells which tree is which, wherever it is. Of what is found in the working folder after a
+ * kill, it tells whether it was live already: what is older than the live tree, or was taken back,
+ * was. What has no record is somebody else's.
  */
 #include "hooks/deploy_target.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "hooks/deploy_release.h"
-
-static int open_beneath(int dir, const char *name)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-	};
-	long fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
-}
+#include "hooks/lib/log.h"
 
 static enum hook_exit fail_at(char *why, const char *path, size_t n, int r)
 {
@@ -61,11 +50,11 @@ static int open_part(int dir, const char *part, size_t n, bool make)
 	int fd;
 
 	snprintf(name, sizeof(name), "%.*s", (int)n, part);
-	fd = open_beneath(dir, name);
+	fd = deploy_root_open_folder(dir, name);
 	if (fd == -ENOENT && make) {
 		if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
 			return -errno;
-		fd = open_beneath(dir, name);
+		fd = deploy_root_open_folder(dir, name);
 	}
 	if (fd >= 0 && faccessat(fd, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		close(fd);
@@ -113,10 +102,14 @@ static bool is_empty(int tree)
 	return empty;
 }
 
-static int look_at(int tree, struct deploy_target *target)
+static int look_at(
+	const struct deploy_root *root, const char *path, int tree, struct deploy_target *target)
 {
-	int r = deploy_record_read(tree, &target->live);
+	struct deploy_identity identity;
+	int r = deploy_record_identify(tree, &identity);
 
+	if (r == 0)
+		r = deploy_record_find(root, path, &identity, &target->live);
 	if (r == -ENOENT)
 		target->state = is_empty(tree) ? DEPLOY_EMPTY : DEPLOY_FOREIGN;
 	else if (r == 0)
@@ -124,13 +117,14 @@ static int look_at(int tree, struct deploy_target *target)
 	return r == -ENOENT ? 0 : r;
 }
 
-static enum hook_exit look_in(int parent, const char *path, struct deploy_target *target, char *why)
+static enum hook_exit look_in(const struct deploy_root *root, int parent, const char *path,
+	struct deploy_target *target, char *why)
 {
-	int tree = open_beneath(parent, last_part(path)), r;
+	int tree = deploy_root_open_folder(parent, last_part(path)), r;
 
 	if (tree == -ENOENT)
 		return HOOK_OK;
-	r = tree < 0 ? tree : look_at(tree, target);
+	r = tree < 0 ? tree : look_at(root, path, tree, target);
 	if (tree >= 0)
 		close(tree);
 	return r < 0 ? fail_at(why, path, strlen(path), r) : HOOK_OK;
@@ -146,22 +140,21 @@ enum hook_exit deploy_target_look(const struct deploy_root *root, const char *pa
 	code = open_parent(root, path, false, &parent, why);
 	if (code != HOOK_OK || parent < 0)
 		return code;
-	code = look_in(parent, path, target, why);
+	code = look_in(root, parent, path, target, why);
 	close(parent);
 	return code;
 }
 
-int deploy_target_next_number(
-	const struct deploy_root *root, const char *path, long live, long *numberp)
+int deploy_target_open(const struct deploy_root *root, const char *path)
 {
-	long *numbers = NULL;
-	size_t n = 0;
-	int r = deploy_release_list(root, path, &numbers, &n);
+	char why[DEPLOY_WHY_SIZE];
+	int parent = -1, tree;
 
-	if (r == 0)
-		*numberp = (n > 0 && numbers[0] > live ? numbers[0] : live) + 1;
-	free(numbers);
-	return r;
+	if (open_parent(root, path, false, &parent, why) != HOOK_OK || parent < 0)
+		return -ENOENT;
+	tree = deploy_root_open_folder(parent, last_part(path));
+	close(parent);
+	return tree;
 }
 
 /* The one moment. What was there is in DEPLOY_FRESH then, if anything was. */
@@ -174,35 +167,59 @@ static int exchange(const struct deploy_root *root, int parent, const char *name
 	return 0;
 }
 
-/* The new tree is live: that what is old cannot be kept is no reason to say that it is not. */
-static void put_old(const struct deploy_root *root, const char *path, bool empty)
+/* The new tree is live: that what is old cannot be filed is no reason to say that it is not. */
+static void put_old(
+	const struct deploy_root *root, const char *path, const struct deploy_target *old)
 {
-	if (empty)
+	int r = 0;
+
+	if (old->state == DEPLOY_LIVE)
+		r = deploy_release_put(root, &old->live);
+	else if (old->state == DEPLOY_FOREIGN)
+		r = deploy_release_put_adopted(root);
+	else if (old->state == DEPLOY_EMPTY)
 		unlinkat(root->own, DEPLOY_FRESH, AT_REMOVEDIR);
-	else
-		deploy_release_put(root, path);
+	if (r < 0)
+		hook_log(HOOK_LOG_WARNING, "the old tree of %s is left in %s/" DEPLOY_FRESH ": %s",
+			path, root->own_path, strerror(-r));
+}
+
+/* A record that a rollback that did not come to its end has left. */
+static int clear_taken_back(const struct deploy_root *root, struct deploy_record *live)
+{
+	if (!live->taken_back)
+		return 0;
+	live->taken_back = false;
+	return deploy_record_write(root, live);
+}
+
+static enum hook_exit swap(const struct deploy_root *root, int parent, const char *path,
+	const struct deploy_target *old, char *why)
+{
+	int r = exchange(root, parent, last_part(path), old->state == DEPLOY_ABSENT);
+
+	if (r < 0)
+		return fail_at(why, path, strlen(path), r);
+	put_old(root, path, old);
+	return HOOK_OK;
 }
 
 static enum hook_exit publish_in(
 	const struct deploy_root *root, int parent, const char *path, bool adopt, char *why)
 {
-	struct deploy_target target = { .state = DEPLOY_ABSENT };
-	enum hook_exit code = look_in(parent, path, &target, why);
+	struct deploy_target old = { .state = DEPLOY_ABSENT };
+	enum hook_exit code = look_in(root, parent, path, &old, why);
 	int r;
 
 	if (code != HOOK_OK)
 		return code;
-	if (target.state == DEPLOY_FOREIGN && !adopt)
+	if (old.state == DEPLOY_FOREIGN && !adopt)
 		return deploy_fail(why, HOOK_POLICY,
 			"%s has files in it that were not deployed (--adopt replaces it)", path);
-	r = deploy_release_add_target(root, path);
-	if (r == 0)
-		r = exchange(root, parent, last_part(path), target.state == DEPLOY_ABSENT);
+	r = clear_taken_back(root, &old.live);
 	if (r < 0)
 		return fail_at(why, path, strlen(path), r);
-	if (target.state != DEPLOY_ABSENT)
-		put_old(root, path, target.state == DEPLOY_EMPTY);
-	return HOOK_OK;
+	return swap(root, parent, path, &old, why);
 }
 
 enum hook_exit deploy_target_publish(
@@ -215,123 +232,141 @@ enum hook_exit deploy_target_publish(
 	if (code != HOOK_OK)
 		return code;
 	if (parent < 0)
-		return deploy_fail(why, HOOK_IO, "%s: %s", path, strerror(ENOENT));
+		return fail_at(why, path, strlen(path), -ENOENT);
 	code = publish_in(root, parent, path, adopt, why);
 	close(parent);
 	return code;
 }
 
-/* The commit that was live before, for --post to know, or NULL for no change of that. */
-static int set_post_pending(int dir, const char *name, bool pending, const char *previous)
-{
-	int tree = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct deploy_record record;
-	int r = tree < 0 ? -errno : deploy_record_read(tree, &record);
-
-	if (r == 0 && (record.post_pending != pending || previous)) {
-		record.post_pending = pending;
-		if (previous)
-			strcpy(record.previous, previous);
-		r = deploy_record_write(tree, &record);
-	}
-	if (tree >= 0)
-		close(tree);
-	return r;
-}
-
-int deploy_target_post_done(const struct deploy_root *root, const char *path)
-{
-	char why[DEPLOY_WHY_SIZE];
-	int parent = -1, r;
-
-	if (open_parent(root, path, false, &parent, why) != HOOK_OK || parent < 0)
-		return -ENOENT;
-	r = set_post_pending(parent, last_part(path), false, NULL);
-	close(parent);
-	return r;
-}
-
-/* The newest that is older than the live one; -ENOENT. */
-static int find_older(const struct deploy_root *root, const char *path, long live, long *numberp)
-{
-	long *numbers = NULL;
-	size_t n = 0, i = 0;
-	int r = deploy_release_list(root, path, &numbers, &n);
-
-	while (i < n && numbers[i] >= live)
-		i++;
-	if (r == 0 && i == n)
-		r = -ENOENT;
-	if (r == 0)
-		*numberp = numbers[i];
-	free(numbers);
-	return r;
-}
-
 /* A second rollback takes back what the first has brought: the ban of the newest commit stays. */
-static int hold(const struct deploy_root *root, const char *path, const char *commit)
+static int hold(const struct deploy_root *root, const struct deploy_record *live)
 {
 	char held[DEPLOY_ID_SIZE];
-	int r = deploy_release_held(root, path, held);
+	int r = deploy_release_held(root, live->path, held);
 
-	return r == 0 && !*held ? deploy_release_hold(root, path, commit) : r;
+	return r == 0 && !*held ? deploy_release_hold(root, live->path, live->commit) : r;
 }
 
-enum hook_exit deploy_target_rollback(const struct deploy_root *root, const char *path,
-	struct deploy_target *target, char why[DEPLOY_WHY_SIZE])
+/* All that must be on the disk before the exchange, for whoever recovers from a kill in between. */
+static int prepare_rollback(
+	const struct deploy_root *root, struct deploy_record *live, struct deploy_record *older)
 {
-	enum hook_exit code = deploy_target_look(root, path, target, why);
-	long number;
+	int r = deploy_release_take(root, older);
+
+	older->post_pending = true;
+	strcpy(older->previous, live->commit);
+	live->taken_back = true;
+	if (r == 0)
+		r = deploy_record_write(root, older);
+	if (r == 0)
+		r = deploy_record_write(root, live);
+	return r == 0 ? hold(root, live) : r;
+}
+
+static enum hook_exit roll_back_in(const struct deploy_root *root, int parent, const char *path,
+	struct deploy_target *target, char *why)
+{
+	struct deploy_record older;
+	enum hook_exit code = look_in(root, parent, path, target, why);
 	int r;
 
 	if (code != HOOK_OK)
 		return code;
 	if (target->state != DEPLOY_LIVE)
 		return deploy_fail(why, HOOK_UNAVAILABLE, "nothing is deployed at %s", path);
-	r = find_older(root, path, target->live.number, &number);
+	r = deploy_release_before(root, path, target->live.number, &older);
 	if (r == -ENOENT)
 		return deploy_fail(why, HOOK_UNAVAILABLE, "nothing older is kept for %s", path);
 	if (r == 0)
-		r = hold(root, path, target->live.commit);
-	if (r == 0)
-		r = deploy_release_take(root, path, number);
-	if (r == 0)
-		r = set_post_pending(root->own, DEPLOY_FRESH, true, target->live.commit);
+		r = prepare_rollback(root, &target->live, &older);
 	if (r < 0)
-		return deploy_fail(why, HOOK_IO, "%s: %s", path, strerror(-r));
-	code = deploy_target_publish(root, path, false, why);
-	return code == HOOK_OK ? deploy_target_look(root, path, target, why) : code;
+		return fail_at(why, path, strlen(path), r);
+	code = swap(root, parent, path, target, why);
+	if (code == HOOK_OK)
+		target->live = older;
+	return code;
 }
 
-/* A tree in the working folder that was live: by its number, or as what a rollback has taken back. */
+enum hook_exit deploy_target_rollback(const struct deploy_root *root, const char *path,
+	struct deploy_target *target, char why[DEPLOY_WHY_SIZE])
+{
+	enum hook_exit code;
+	int parent = -1;
+
+	deploy_target_recover(root);
+	*target = (struct deploy_target){ .state = DEPLOY_ABSENT };
+	code = open_parent(root, path, false, &parent, why);
+	if (code != HOOK_OK)
+		return code;
+	if (parent < 0)
+		return deploy_fail(why, HOOK_UNAVAILABLE, "nothing is deployed at %s", path);
+	code = roll_back_in(root, parent, path, target, why);
+	close(parent);
+	return code;
+}
+
+/* Looks for the record of a tree among those of all paths. */
+struct search {
+	const struct deploy_root *root;
+	struct deploy_identity tree;
+	struct deploy_record record;
+	bool found;
+};
+
+static void search_path(void *data, const char *path)
+{
+	struct search *search = data;
+
+	if (!search->found)
+		search->found =
+			deploy_record_find(search->root, path, &search->tree, &search->record) == 0;
+}
+
 static bool was_live(const struct deploy_root *root, const struct deploy_record *record)
 {
-	char why[DEPLOY_WHY_SIZE], held[DEPLOY_ID_SIZE];
+	char why[DEPLOY_WHY_SIZE];
 	struct deploy_target target;
 
-	if (deploy_target_look(root, record->path, &target, why) != HOOK_OK ||
-		target.state != DEPLOY_LIVE)
-		return false;
-	if (record->number < target.live.number)
+	if (record->taken_back)
 		return true;
-	return deploy_release_held(root, record->path, held) == 0 &&
-	       strcmp(held, record->commit) == 0;
+	return deploy_target_look(root, record->path, &target, why) == HOOK_OK &&
+	       target.state == DEPLOY_LIVE && record->number < target.live.number;
 }
 
-int deploy_target_recover(const struct deploy_root *root)
+/* A tree that was never live goes, with its record. */
+static int settle_known(const struct deploy_root *root, const struct deploy_record *record)
 {
-	static const char *const places[] = { DEPLOY_FRESH, DEPLOY_MAKING, DEPLOY_TRASH };
-	int tree = openat(root->own, DEPLOY_FRESH, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	struct deploy_target found = { .state = DEPLOY_EMPTY };
+	if (was_live(root, record))
+		return deploy_release_put(root, record);
+	deploy_root_remove(root, DEPLOY_FRESH);
+	return deploy_record_remove(root, record->path, record->number);
+}
+
+static int settle_fresh(const struct deploy_root *root, int tree)
+{
+	struct search search = { .root = root };
+	int r = deploy_record_identify(tree, &search.tree);
+
+	if (r == 0)
+		r = deploy_record_each_path(root, search_path, &search);
+	if (r == 0 && search.found)
+		return settle_known(root, &search.record);
+	if (r == 0 && !is_empty(tree))
+		r = deploy_release_put_adopted(root);
+	return r;
+}
+
+void deploy_target_recover(const struct deploy_root *root)
+{
+	int tree = deploy_root_open_folder(root->own, DEPLOY_FRESH), r = 0;
 
 	if (tree >= 0) {
-		r = look_at(tree, &found);
+		r = settle_fresh(root, tree);
 		close(tree);
 	}
-	if (r == 0 && (found.state == DEPLOY_FOREIGN ||
-			      (found.state == DEPLOY_LIVE && was_live(root, &found.live))))
-		r = deploy_release_put(root, found.live.path);
-	for (size_t i = 0; r == 0 && i < sizeof(places) / sizeof(places[0]); i++)
-		r = deploy_root_remove(root, places[i]);
-	return r;
+	if (r < 0)
+		hook_log(HOOK_LOG_WARNING, "%s/" DEPLOY_FRESH " is left alone: %s", root->own_path,
+			strerror(-r));
+	else
+		deploy_root_sweep(root);
 }

@@ -20,9 +20,8 @@ struct deploy_target {
 enum hook_exit deploy_target_look(const struct deploy_root *root, const char *path,
 	struct deploy_target *target, char why[DEPLOY_WHY_SIZE]);
 
-/* The number for the next tree there. Under the lock. */
-int deploy_target_next_number(
-	const struct deploy_root *root, const char *path, long live, long *numberp);
+/* A descriptor of the tree that is there. -errno. */
+int deploy_target_open(const struct deploy_root *root, const char *path);
 
 /*
  * Puts the tree that is in DEPLOY_FRESH in the place of the target, in one step, and what was there
@@ -40,10 +39,7 @@ enum hook_exit deploy_target_publish(
 enum hook_exit deploy_target_rollback(const struct deploy_root *root, const char *path,
 	struct deploy_target *target, char why[DEPLOY_WHY_SIZE]);
 
-/* Notes that --post has succeeded for the live tree. */
-int deploy_target_post_done(const struct deploy_root *root, const char *path);
-
-/* Clears up what who was killed in the middle has left. Under the lock. */
-int deploy_target_recover(const struct deploy_root *root);
+/* Clears up what who was killed in the middle has left: no tree that was live is lost. Under the lock. */
+void deploy_target_recover(const struct deploy_root *root);
 
 #endif

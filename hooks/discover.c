@@ -150,7 +150,7 @@ static void write_cache(const struct discover *discover, const struct service_li
 	if (r == 0 && strcmp(old.data, text) == 0)
 		r = utimensat(AT_FDCWD, discover->cache, NULL, 0) < 0 ? -errno : 0;
 	else if (text)
-		r = hook_file_replace(discover->cache, text, strlen(text));
+		r = hook_file_replace(discover->cache, text, strlen(text), 0600);
 	if (r < 0)
 		hook_log(HOOK_LOG_WARNING, "%s: %s", discover->cache, strerror(-r));
 	hook_bytes_done(&old);

@@ -53,7 +53,7 @@ static enum hook_exit choose_path(const struct git_deploy_options *options,
 	if (options->path && root->own >= 0)
 		count_path(&only, options->path);
 	else
-		deploy_release_each_target(root, count_path, &only);
+		deploy_record_each_path(root, count_path, &only);
 	strcpy(path, only.path);
 	if (only.n == 1)
 		return HOOK_OK;
@@ -65,30 +65,37 @@ static enum hook_exit choose_path(const struct git_deploy_options *options,
 	return only.n == 0 ? HOOK_UNAVAILABLE : HOOK_USAGE;
 }
 
-/* A deployment that is under way comes to its end, or not. */
-static int wait_for_lock(const struct deploy_root *root, int *lockp)
+/* A deployment that is under way comes to its end, at the latest after its own --timeout. */
+static int wait_for_lock(
+	const struct git_deploy_options *options, const struct deploy_root *root, int *lockp)
 {
-	int64_t end = hook_pace_now() + LOCK_PATIENCE;
-	int r;
+	int64_t end = hook_pace_now() + options->timeout;
+	int r = deploy_root_lock(root, lockp);
 
-	while ((r = deploy_root_lock(root, lockp)) == -EBUSY && hook_pace_now() < end)
+	if (r == -EBUSY)
+		hook_log(HOOK_LOG_INFO, "waiting for a deployment that is under way");
+	while (r == -EBUSY && hook_pace_now() < end) {
 		usleep(50000);
+		r = deploy_root_lock(root, lockp);
+	}
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "%s: %s", root->path,
 			r == -EBUSY ? "a deployment is under way" : strerror(-r));
 	return r;
 }
 
+/* Takes over the lock. */
 static enum hook_exit run_post(const struct git_deploy_options *options,
-	const struct deploy_root *root, const struct deploy_target *target)
+	const struct deploy_root *root, const struct deploy_target *target, int lock)
 {
 	struct hook_loop loop = { .signals = -1 };
 	struct git_deploy_run run;
-	int r = hook_loop_init(&loop);
+	int r;
 
 	git_deploy_run_init(&run, options, root);
+	r = git_deploy_run_post(&run, &target->live, lock);
 	if (r == 0)
-		r = git_deploy_run_post(&run, &target->live);
+		r = hook_loop_init(&loop);
 	if (r == 0)
 		git_deploy_run_advance(&run, hook_loop_wait_child(&loop, &run.child), NULL, NULL);
 	if (r < 0 || run.code != HOOK_OK)
@@ -98,40 +105,57 @@ static enum hook_exit run_post(const struct git_deploy_options *options,
 }
 
 static enum hook_exit roll_back(
-	const struct deploy_root *root, const char *path, struct deploy_target *target)
+	const struct git_deploy_options *options, const struct deploy_root *root, const char *path)
 {
+	int lock, r = wait_for_lock(options, root, &lock);
 	char why[DEPLOY_WHY_SIZE];
+	struct deploy_target target;
 	enum hook_exit code;
-	int lock;
 
-	if (wait_for_lock(root, &lock) < 0)
-		return HOOK_TIMEOUT;
-	code = deploy_target_rollback(root, path, target, why);
-	close(lock);
-	deploy_root_nudge(root);
+	if (r < 0)
+		return r == -EBUSY ? HOOK_TIMEOUT : HOOK_IO;
+	code = deploy_target_rollback(root, path, &target, why);
 	if (code != HOOK_OK)
 		hook_log(HOOK_LOG_ERROR, "%s", why);
 	else
-		hook_log(HOOK_LOG_INFO, "%s is at %s again", path, target->live.commit);
+		hook_log(HOOK_LOG_INFO, "%s is at %s again", path, target.live.commit);
+	if (code == HOOK_OK && options->post)
+		code = run_post(options, root, &target, lock);
+	else
+		close(lock);
 	return code;
 }
 
 int git_deploy_rollback(const struct git_deploy_options *options)
 {
 	char path[DEPLOY_PATH_SIZE];
-	struct deploy_target target;
 	struct deploy_root root;
 	enum hook_exit code;
 
 	if (open_root(options, &root) < 0)
 		return HOOK_CONFIG;
 	code = choose_path(options, &root, path);
-	if (code == HOOK_OK)
-		code = roll_back(&root, path, &target);
-	if (code == HOOK_OK && options->post)
-		code = run_post(options, &root, &target);
+	if (code == HOOK_OK) {
+		code = roll_back(options, &root, path);
+		deploy_root_nudge(&root);
+	}
 	deploy_root_done(&root);
 	return code;
+}
+
+static enum hook_exit resume(
+	const struct git_deploy_options *options, const struct deploy_root *root, const char *path)
+{
+	int lock, r = wait_for_lock(options, root, &lock);
+
+	if (r < 0)
+		return r == -EBUSY ? HOOK_TIMEOUT : HOOK_IO;
+	r = deploy_release_hold(root, path, "");
+	if (r < 0)
+		hook_log(HOOK_LOG_ERROR, "%s: %s", path, strerror(-r));
+	close(lock);
+	deploy_root_nudge(root);
+	return r < 0 ? HOOK_IO : HOOK_OK;
 }
 
 int git_deploy_resume(const struct git_deploy_options *options)
@@ -143,24 +167,16 @@ int git_deploy_resume(const struct git_deploy_options *options)
 	if (open_root(options, &root) < 0)
 		return HOOK_CONFIG;
 	code = choose_path(options, &root, path);
-	if (code == HOOK_OK && deploy_release_hold(&root, path, "") < 0)
-		code = HOOK_IO;
-	deploy_root_nudge(&root);
+	if (code == HOOK_OK)
+		code = resume(options, &root, path);
 	deploy_root_done(&root);
 	return code;
 }
 
-static void print_releases(const struct deploy_root *root, const char *path)
+static void print_release(void *data, const struct deploy_record *record)
 {
-	struct deploy_record record;
-	long *numbers = NULL;
-	size_t n = 0;
-
-	deploy_release_list(root, path, &numbers, &n);
-	for (size_t i = 0; i < n; i++)
-		if (deploy_release_record(root, path, numbers[i], &record) == 0)
-			printf("  kept: %s  made %s\n", record.commit, record.time);
-	free(numbers);
+	printf("  kept: %s  made %s%s\n", record->commit, record->time,
+		record->taken_back ? ", taken back" : "");
 }
 
 static void print_target(void *data, const char *path)
@@ -178,7 +194,7 @@ static void print_target(void *data, const char *path)
 			target.live.post_pending ? ", --post is due" : "");
 	if (deploy_release_held(root, path, held) == 0 && held[0])
 		printf("  held: %s\n", held);
-	print_releases(root, path);
+	deploy_release_each(root, path, print_release, NULL);
 }
 
 static int print_root(const struct git_deploy_options *options)
@@ -188,7 +204,7 @@ static int print_root(const struct git_deploy_options *options)
 
 	if (open_root(options, &root) < 0)
 		return HOOK_CONFIG;
-	r = root.own < 0 ? 0 : deploy_release_each_target(&root, print_target, &root);
+	r = root.own < 0 ? 0 : deploy_record_each_path(&root, print_target, &root);
 	deploy_root_done(&root);
 	return r < 0 ? HOOK_IO : HOOK_OK;
 }

@@ -42,7 +42,9 @@ struct follower {
 	bool is_there;               /* the file, when it was last looked for */
 	struct deploy_config wanted; /* url NULL: nothing that could be deployed */
 	int64_t due;                 /* when to compare, and to act */
-	unsigned tries;              /* runs in a row that failed */
+	int64_t not_before;          /* a new value is not deployed before: --splay */
+	bool post_tried; /* --post for the tree that is live still, while that is wanted */
+	unsigned tries;  /* runs in a row that failed */
 	struct deploy_report report;
 	struct deploy_status status;
 	char *owner;
@@ -95,6 +97,17 @@ static void rest(struct follower *follower, int64_t wait)
 	follower->finished = true;
 }
 
+/* Compares, and acts, as soon as that is allowed; if there is anything to compare with. */
+static void wake(struct follower *follower)
+{
+	int64_t now = hook_pace_now();
+
+	if (!follower->wanted.url || !follower->is_there)
+		return;
+	follower->due = now > follower->not_before ? now : follower->not_before;
+	follower->finished = false;
+}
+
 /* What is not allowed, or makes no sense, is looked at again, as links and folders may change. */
 static void failed(struct follower *follower, enum hook_exit code, const char *why)
 {
@@ -120,6 +133,19 @@ static int64_t splay_of(const struct git_deploy_options *options)
 	return options->splay ? (int64_t)(hook_state_hash(keys) % (uint64_t)options->splay) : 0;
 }
 
+/* A host that waits already goes on waiting, for the newest. */
+static void splay(struct follower *follower)
+{
+	int64_t now = hook_pace_now();
+
+	if (follower->not_before <= now)
+		follower->not_before = now + splay_of(follower->options);
+	if (follower->not_before > now && follower->wanted.url)
+		tell(follower, "waiting", HOOK_OK, "%.12s, for %lld s (--splay)",
+			follower->wanted.commit,
+			(long long)((follower->not_before - now) / HOOK_NS_PER_S));
+}
+
 /* What is under way for another value is given up, as long as nobody has seen anything of it. */
 static void want(struct follower *follower, struct deploy_config *config)
 {
@@ -130,10 +156,11 @@ static void want(struct follower *follower, struct deploy_config *config)
 	if (!changed)
 		return;
 	follower->tries = 0;
-	follower->due = hook_pace_now() + splay_of(follower->options);
-	follower->finished = false;
+	follower->post_tried = false;
 	if (git_deploy_run_is_before_publication(&follower->run))
 		hook_child_end(&follower->run.child);
+	splay(follower);
+	wake(follower);
 }
 
 static void take_value(struct follower *follower, struct hook_bytes *text)
@@ -191,8 +218,8 @@ static void look(struct follower *follower)
 		follower->is_there = true;
 		if (!hook_bytes_equal(&follower->text, &text))
 			take_value(follower, &text);
-		else if (follower->run.step == GIT_DEPLOY_IDLE && follower->tries == 0)
-			follower->due = hook_pace_now(); /* is it all as it should be still? */
+		else if (follower->tries == 0)
+			wake(follower); /* is it all as it should be still? */
 	}
 	hook_bytes_done(&text);
 }
@@ -223,6 +250,7 @@ static void deployed(struct follower *follower)
 	rest(follower, INT64_MAX);
 }
 
+/* Of a run for what is not wanted any more, nothing is told: it is about the newer value. */
 static void tell_step(struct follower *follower)
 {
 	static const char *const phases[] = {
@@ -230,14 +258,16 @@ static void tell_step(struct follower *follower)
 		[GIT_DEPLOY_CHECKING] = "checking",
 		[GIT_DEPLOY_POSTING] = "posting",
 	};
-	enum git_deploy_step step = follower->run.step;
+	const struct git_deploy_run *run = &follower->run;
 
-	if (step >= GIT_DEPLOY_POSTING)
-		strcpy(follower->status.current, follower->run.config.commit);
-	if (step == GIT_DEPLOY_PRUNING)
+	if (run->step >= GIT_DEPLOY_POSTING && run->published)
+		strcpy(follower->status.current, run->config.commit);
+	if (run->step == GIT_DEPLOY_CLEARING || !is_same(&follower->wanted, &run->config))
+		return;
+	if (run->step == GIT_DEPLOY_PRUNING)
 		deployed(follower);
 	else
-		tell(follower, phases[step], HOOK_OK, "%.12s", follower->run.config.commit);
+		tell(follower, phases[run->step], HOOK_OK, "%.12s", run->config.commit);
 }
 
 /* Nothing can be done before somebody else lets the lock go. */
@@ -246,6 +276,13 @@ static void locked(struct follower *follower)
 	tell(follower, "waiting", HOOK_TIMEOUT, "another process works in %s", follower->root.path);
 	follower->due = hook_pace_now() + LOCK_PERIOD;
 	follower->finished = hook_pace_now() > follower->give_up;
+}
+
+static void held_back(struct follower *follower)
+{
+	tell(follower, "held", HOOK_POLICY, "a rollback has taken %s back",
+		follower->wanted.commit);
+	rest(follower, REFUSED_PERIOD);
 }
 
 static void begin(struct follower *follower, const struct deploy_record *live, bool post_only)
@@ -258,7 +295,7 @@ static void begin(struct follower *follower, const struct deploy_record *live, b
 		rest(follower, INT64_MAX);
 		return;
 	}
-	r = post_only ? git_deploy_run_post(&follower->run, live)
+	r = post_only ? git_deploy_run_post(&follower->run, live, -1)
 		      : git_deploy_run_begin(&follower->run, &follower->wanted, live);
 	if (r == -EBUSY)
 		locked(follower);
@@ -268,66 +305,103 @@ static void begin(struct follower *follower, const struct deploy_record *live, b
 		tell_step(follower);
 }
 
-/* Whether a rollback forbids what is wanted. The ban of anything else is over. */
-static bool is_held(struct follower *follower)
+/* 1: a rollback forbids what is wanted; 0: it does not; -errno. The ban of anything else is over. */
+static int is_held(struct follower *follower)
 {
 	const char *path = follower->wanted.path;
 	char held[DEPLOY_ID_SIZE];
+	int r = deploy_release_held(&follower->root, path, held);
 
-	if (deploy_release_held(&follower->root, path, held) < 0 || !held[0])
-		return false;
+	if (r < 0 || !held[0])
+		return r;
 	if (strcmp(held, follower->wanted.commit) == 0)
+		return 1;
+	return follower->options->common.dry_run ? 0
+						 : deploy_release_hold(&follower->root, path, "");
+}
+
+/* The old tree's --post is still due, and what is wanted instead cannot be had, or must not be. */
+static bool is_post_due(
+	struct follower *follower, const struct deploy_target *target, bool is_live, bool held)
+{
+	if (!follower->options->post || !target->live.post_pending)
+		return false;
+	if (is_live || held)
 		return true;
-	if (!follower->options->common.dry_run)
-		deploy_release_hold(&follower->root, path, "");
-	return false;
+	if (follower->tries == 0 || follower->post_tried)
+		return false;
+	follower->post_tried = true;
+	return true;
+}
+
+static void decide(struct follower *follower, const struct deploy_target *target)
+{
+	bool is_live = strcmp(target->live.commit, follower->wanted.commit) == 0;
+	int held = is_held(follower);
+
+	if (held < 0)
+		failed(follower, HOOK_IO, strerror(-held));
+	else if (is_post_due(follower, target, is_live, held))
+		begin(follower, &target->live, true);
+	else if (is_live)
+		deployed(follower);
+	else if (held)
+		held_back(follower);
+	else if (target->state == DEPLOY_FOREIGN && !follower->options->adopt)
+		failed(follower, HOOK_POLICY,
+			"the target has files in it that were not deployed (--adopt replaces it)");
+	else
+		begin(follower, &target->live, false);
+}
+
+/* Somebody may have removed the folder, or replaced it. */
+static enum hook_exit refresh_root(struct follower *follower, char *why)
+{
+	const struct git_deploy_options *options = follower->options;
+	int r;
+
+	if (follower->root.fd >= 0 && deploy_root_is_current(&follower->root))
+		return HOOK_OK;
+	deploy_root_done(&follower->root);
+	r = deploy_root_open(options->root, !options->common.dry_run, &follower->root);
+	if (r == 0)
+		return HOOK_OK;
+	return deploy_fail(why, HOOK_IO, "--root %s: %s", options->root, strerror(-r));
 }
 
 /* Compares what is live with what is wanted. */
 static void compare(struct follower *follower)
 {
-	bool is_live, post_due;
+	struct deploy_target target = { .state = DEPLOY_ABSENT };
 	char why[DEPLOY_WHY_SIZE] = "";
-	struct deploy_target target;
-	enum hook_exit code;
+	enum hook_exit code = refresh_root(follower, why);
 
-	code = deploy_target_look(&follower->root, follower->wanted.path, &target, why);
+	if (code == HOOK_OK)
+		code = deploy_target_look(&follower->root, follower->wanted.path, &target, why);
 	strcpy(follower->status.current, target.live.commit);
-	if (code != HOOK_OK) {
+	if (code != HOOK_OK)
 		failed(follower, code, why);
-		return;
-	}
-	is_live = strcmp(target.live.commit, follower->wanted.commit) == 0;
-	post_due = follower->options->post && target.live.post_pending;
-	if (!is_live && !post_due && is_held(follower)) {
-		tell(follower, "held", HOOK_POLICY, "a rollback has taken %s back",
-			follower->wanted.commit);
-		rest(follower, REFUSED_PERIOD);
-	} else if (target.state == DEPLOY_FOREIGN && !follower->options->adopt) {
-		failed(follower, HOOK_POLICY,
-			"the target has files in it that were not deployed (--adopt replaces it)");
-	} else if (is_live && !post_due) {
-		deployed(follower);
-	} else {
-		begin(follower, &target.live, is_live || (post_due && is_held(follower)));
-	}
+	else
+		decide(follower, &target);
 }
 
+/* What a run for another value has come to is not told of what is wanted now. */
 static void advance(struct follower *follower, int status)
 {
-	bool matters = follower->run.step == GIT_DEPLOY_POSTING ||
-		       is_same(&follower->wanted, &follower->run.config);
+	struct git_deploy_run *run = &follower->run;
+	bool matters = is_same(&follower->wanted, &run->config) ||
+		       (run->step == GIT_DEPLOY_POSTING && !run->published);
+	bool given_up = run->child.ended_by_us && !run->child.timed_out;
 
-	if (!git_deploy_run_advance(&follower->run, status, is_wanted, follower)) {
-		tell_step(follower);
+	if (!git_deploy_run_advance(run, status, is_wanted, follower)) {
+		if (!given_up)
+			tell_step(follower);
 		return;
 	}
-	if (!matters)
-		return;
-	if (follower->run.code != HOOK_OK)
-		failed(follower, follower->run.code, follower->run.why);
+	if (matters && run->code != HOOK_OK)
+		failed(follower, run->code, run->why);
 	else
-		follower->due = hook_pace_now();
+		wake(follower);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -345,7 +419,7 @@ static int64_t act(struct follower *follower)
 		hook_pace_touched(&follower->pace, now);
 	if (follower->by_hand && hook_watch_take(follower->by_hand)) {
 		hook_watch_update(follower->by_hand);
-		follower->due = now;
+		wake(follower);
 	}
 	if (hook_child_check(&follower->run.child, &status))
 		advance(follower, status);
@@ -396,8 +470,8 @@ static void watch_hands(struct follower *follower)
 	free(path);
 }
 
-/* Who may replace our status: a process of this machine for the same folder. Never the id itself. */
-static char *make_owner(const struct deploy_root *root)
+/* Who may replace our status: a process of this machine that does the same. Never the id itself. */
+static char *make_owner(const struct deploy_root *root, const char *config)
 {
 	sd_id128_t application =
 		SD_ID128_MAKE(6b, 1c, 1f, 0e, 55, 2a, 4d, 0c, 9b, 5d, 21, 0e, 67, 7d, 35, 84);
@@ -405,7 +479,8 @@ static char *make_owner(const struct deploy_root *root)
 	char *owner = NULL;
 
 	sd_id128_get_machine_app_specific(application, &id);
-	if (asprintf(&owner, SD_ID128_FORMAT_STR ":%s", SD_ID128_FORMAT_VAL(id), root->path) < 0)
+	if (asprintf(&owner, SD_ID128_FORMAT_STR ":%s:%s", SD_ID128_FORMAT_VAL(id), root->path,
+		    config) < 0)
 		return NULL;
 	return owner;
 }
@@ -419,8 +494,11 @@ static int prepare(struct follower *follower)
 		hook_log(HOOK_LOG_ERROR, "--root %s: %s", options->root, strerror(-r));
 		return r;
 	}
-	follower->owner = make_owner(&follower->root);
-	r = follower->owner ? hook_watch_new(options->config, &follower->watch) : -ENOMEM;
+	r = hook_watch_new(options->config, &follower->watch);
+	if (r == 0)
+		follower->owner = make_owner(&follower->root, hook_watch_path(follower->watch));
+	if (r == 0 && !follower->owner)
+		r = -ENOMEM;
 	if (r == 0)
 		r = deploy_report_init(&follower->report, options->status_dir, options->name,
 			follower->owner, !options->common.once);

@@ -82,40 +82,63 @@ static int start_preparing(struct git_deploy_run *run)
 	return 0;
 }
 
-/* In the child. */
-static void exec_command(const struct git_deploy_run *run, const char *command)
+/* In the child. tree is a descriptor: what its path leads to now may be something else. */
+static void exec_command(const struct git_deploy_run *run, const char *command, int tree)
 {
-	setenv("ZKFS_TREE", run->tree, 1);
-	setenv("ZKFS_URL", run->config.url, 1);
-	setenv("ZKFS_COMMIT", run->config.commit, 1);
-	setenv("ZKFS_PREVIOUS", run->previous, 1);
-	if (chdir(run->tree) == 0)
+	char *path = fchdir(tree) == 0 ? getcwd(NULL, 0) : NULL;
+
+	if (path) {
+		setenv("ZKFS_TREE", path, 1);
+		setenv("ZKFS_URL", run->config.url, 1);
+		setenv("ZKFS_COMMIT", run->config.commit, 1);
+		setenv("ZKFS_PREVIOUS", run->previous, 1);
 		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	}
 	_exit(126);
 }
 
-static int start_command(
-	struct git_deploy_run *run, const char *command, const char *folder, const char *place)
+/* Closes tree, which may be -errno. */
+static int start_command(struct git_deploy_run *run, const char *command, int tree)
 {
-	int r;
+	int r = tree < 0 ? tree : hook_child_fork(&run->child, run->options->timeout);
 
-	snprintf(run->tree, sizeof(run->tree), "%s/%s", folder, place);
-	r = hook_child_fork(&run->child, run->options->timeout);
 	if (r == 0)
-		exec_command(run, command);
+		exec_command(run, command, tree);
+	if (tree >= 0)
+		close(tree);
 	return r < 0 ? r : 0;
 }
 
 static int start_checking(struct git_deploy_run *run)
 {
 	run->step = GIT_DEPLOY_CHECKING;
-	return start_command(run, run->options->check, run->root->own_path, DEPLOY_FRESH);
+	return start_command(
+		run, run->options->check, deploy_root_open_folder(run->root->own, DEPLOY_FRESH));
 }
 
 static int start_posting(struct git_deploy_run *run)
 {
 	run->step = GIT_DEPLOY_POSTING;
-	return start_command(run, run->options->post, run->root->path, run->config.path);
+	return start_command(
+		run, run->options->post, deploy_target_open(run->root, run->config.path));
+}
+
+/* In the child. */
+static void prune_in_child(const struct git_deploy_run *run)
+{
+	char why[DEPLOY_WHY_SIZE] = "";
+	struct deploy_target target;
+	int r = 0;
+
+	if (deploy_target_look(run->root, run->config.path, &target, why) == HOOK_OK)
+		r = deploy_release_prune(run->root, run->config.path, target.live.number,
+			(size_t)run->options->keep);
+	if (r < 0)
+		snprintf(why, sizeof(why), "%s", strerror(-r));
+	if (*why)
+		hook_log(HOOK_LOG_WARNING, "old trees of %s cannot be removed: %s",
+			run->config.path, why);
+	exit(0);
 }
 
 static int start_pruning(struct git_deploy_run *run)
@@ -123,11 +146,19 @@ static int start_pruning(struct git_deploy_run *run)
 	int r = hook_child_fork(&run->child, 0);
 
 	run->step = GIT_DEPLOY_PRUNING;
+	if (r == 0)
+		prune_in_child(run);
+	return r < 0 ? r : 0;
+}
+
+/* A tree that is refused after it was made would be in the way. In the child. */
+static int start_clearing(struct git_deploy_run *run)
+{
+	int r = hook_child_fork(&run->child, 0);
+
+	run->step = GIT_DEPLOY_CLEARING;
 	if (r == 0) {
-		r = deploy_release_prune(run->root, run->config.path, (size_t)run->options->keep);
-		if (r < 0)
-			hook_log(HOOK_LOG_WARNING, "old trees of %s cannot be removed: %s",
-				run->config.path, strerror(-r));
+		deploy_target_recover(run->root);
 		exit(0);
 	}
 	return r < 0 ? r : 0;
@@ -159,10 +190,13 @@ int git_deploy_run_begin(struct git_deploy_run *run, const struct deploy_config 
 	return r;
 }
 
-int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live)
+int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live, int lock)
 {
-	int r = deploy_root_lock(run->root, &run->lock);
+	int r = 0;
 
+	run->lock = lock;
+	if (lock < 0)
+		r = deploy_root_lock(run->root, &run->lock);
 	run->published = false;
 	strcpy(run->previous, live->previous);
 	if (r == 0)
@@ -179,19 +213,10 @@ int git_deploy_run_recover(struct git_deploy_run *run)
 	int r = deploy_root_lock(run->root, &run->lock);
 
 	if (r == 0)
-		r = hook_child_fork(&run->child, 0);
-	if (r == 0) {
-		r = deploy_target_recover(run->root);
-		if (r < 0)
-			hook_log(HOOK_LOG_WARNING, "%s cannot be cleared up: %s",
-				run->root->own_path, strerror(-r));
-		exit(0);
-	}
-	if (r > 0)
-		run->step = GIT_DEPLOY_RECOVERING;
-	else
+		r = start_clearing(run);
+	if (r < 0)
 		git_deploy_run_done(run);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 /* What the child has written. It has ended: nothing more comes. */
@@ -209,6 +234,12 @@ static bool fail(struct git_deploy_run *run, enum hook_exit code, const char *wh
 	return true;
 }
 
+/* Why it has failed is known already; what it has made goes. */
+static bool clear(struct git_deploy_run *run)
+{
+	return start_clearing(run) < 0;
+}
+
 /* libgit2 writes packs by mmap(2): a full disk is SIGBUS. */
 static bool prepare_failed(struct git_deploy_run *run, int status)
 {
@@ -216,14 +247,17 @@ static bool prepare_failed(struct git_deploy_run *run, int status)
 
 	read_why(run);
 	hook_child_succeeded(&run->child, status, why, sizeof(why));
+	if (!run->child.timed_out && WIFEXITED(status) && run->why[0]) {
+		run->code = (enum hook_exit)WEXITSTATUS(status);
+		return true; /* it has cleared up */
+	}
 	if (run->child.timed_out)
-		return fail(run, HOOK_TIMEOUT, "fetch and checkout", why);
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
-		return fail(run, HOOK_IO, "fetch and checkout", "the disk is full");
-	if (WIFSIGNALED(status) || !run->why[0])
-		return fail(run, HOOK_UNAVAILABLE, "fetch and checkout", why);
-	run->code = (enum hook_exit)WEXITSTATUS(status);
-	return true;
+		fail(run, HOOK_TIMEOUT, "fetch and checkout", why);
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
+		fail(run, HOOK_IO, "fetch and checkout", "the disk is full");
+	else
+		fail(run, HOOK_UNAVAILABLE, "fetch and checkout", why);
+	return clear(run);
 }
 
 static bool command_failed(struct git_deploy_run *run, int status, const char *name)
@@ -234,49 +268,61 @@ static bool command_failed(struct git_deploy_run *run, int status, const char *n
 	return fail(run, run->child.timed_out ? HOOK_TIMEOUT : HOOK_UNAVAILABLE, name, why);
 }
 
-static bool start_failed(struct git_deploy_run *run, int r)
+/* True, as the run has ended, if it could not be started; r is what starting gave. */
+static bool has_not_started(struct git_deploy_run *run, int r)
 {
-	return fail(run, HOOK_IO, "a process cannot be started", strerror(-r));
+	return r < 0 ? fail(run, HOOK_IO, "a process cannot be started", strerror(-r)) : false;
 }
 
-static bool prune_next(struct git_deploy_run *run)
-{
-	int r = start_pruning(run);
-
-	return r < 0 ? start_failed(run, r) : false;
-}
-
-/* What was held is not wanted any more, or it would not have come to this. */
 static bool publish(struct git_deploy_run *run)
 {
-	int r;
-
 	run->code =
 		deploy_target_publish(run->root, run->config.path, run->options->adopt, run->why);
 	if (run->code != HOOK_OK)
-		return true;
+		return clear(run);
 	run->published = true;
-	deploy_release_hold(run->root, run->config.path, "");
-	if (!run->options->post)
-		return prune_next(run);
-	r = start_posting(run);
-	return r < 0 ? start_failed(run, r) : false;
+	return has_not_started(run, run->options->post ? start_posting(run) : start_pruning(run));
 }
 
-static bool check_next(struct git_deploy_run *run)
+static bool check_refused(struct git_deploy_run *run, int status)
 {
-	int r = start_checking(run);
+	command_failed(run, status, "--check");
+	return clear(run);
+}
 
-	return r < 0 ? start_failed(run, r) : false;
+/* The record is that of what is live: the lock has been held all the time. */
+static int note_success(struct git_deploy_run *run)
+{
+	char why[DEPLOY_WHY_SIZE];
+	struct deploy_target target;
+
+	if (deploy_target_look(run->root, run->config.path, &target, why) != HOOK_OK ||
+		target.state != DEPLOY_LIVE)
+		return -ENOENT;
+	target.live.post_pending = false;
+	return deploy_record_write(run->root, &target.live);
 }
 
 static bool post_succeeded(struct git_deploy_run *run)
 {
-	int r = deploy_target_post_done(run->root, run->config.path);
+	int r = note_success(run);
 
 	if (r < 0)
 		return fail(run, HOOK_IO, run->config.path, strerror(-r));
-	return run->published ? prune_next(run) : true;
+	return run->published ? has_not_started(run, start_pruning(run)) : true;
+}
+
+/* It was asked to end because it is not wanted any more: how it has ended means nothing. */
+static bool was_given_up(const struct git_deploy_run *run)
+{
+	return run->child.ended_by_us && !run->child.timed_out;
+}
+
+static bool made(struct git_deploy_run *run, bool wanted)
+{
+	if (!wanted)
+		return clear(run);
+	return run->options->check ? has_not_started(run, start_checking(run)) : publish(run);
 }
 
 static bool advance(
@@ -285,27 +331,24 @@ static bool advance(
 	char why[64];
 	bool succeeded = hook_child_succeeded(&run->child, status, why, sizeof(why));
 
+	if (run->step == GIT_DEPLOY_CLEARING)
+		return true;
 	run->code = HOOK_OK;
 	run->why[0] = '\0';
+	if (was_given_up(run))
+		return git_deploy_run_is_before_publication(run) ? clear(run) : true;
 	switch (run->step) {
 	case GIT_DEPLOY_PREPARING:
-		if (succeeded && run->options->check && is_wanted(data))
-			return check_next(run);
-		if (succeeded)
-			return is_wanted(data) ? publish(run) : true;
-		return prepare_failed(run, status);
+		return succeeded ? made(run, is_wanted(data)) : prepare_failed(run, status);
 	case GIT_DEPLOY_CHECKING:
 		if (!succeeded)
-			return command_failed(run, status, "--check");
-		return is_wanted(data) ? publish(run) : true;
+			return check_refused(run, status);
+		return is_wanted(data) ? publish(run) : clear(run);
 	case GIT_DEPLOY_POSTING:
 		return succeeded ? post_succeeded(run) : command_failed(run, status, "--post");
-	case GIT_DEPLOY_RECOVERING:
-	case GIT_DEPLOY_PRUNING:
-	case GIT_DEPLOY_IDLE:
-		break;
+	default:
+		return true;
 	}
-	return true;
 }
 
 bool git_deploy_run_advance(

@@ -10,11 +10,11 @@
 /* What the child of a run does. The order is that of a run. */
 enum git_deploy_step {
 	GIT_DEPLOY_IDLE,
-	GIT_DEPLOY_RECOVERING,
 	GIT_DEPLOY_PREPARING,
 	GIT_DEPLOY_CHECKING, /* --check */
 	GIT_DEPLOY_POSTING,  /* --post: the tree is live by then */
-	GIT_DEPLOY_PRUNING
+	GIT_DEPLOY_PRUNING,
+	GIT_DEPLOY_CLEARING /* what it has made is not wanted; or what others have left */
 };
 
 /* One deployment, under the root's lock: a child after the other. */
@@ -23,7 +23,6 @@ struct git_deploy_run {
 	const struct deploy_root *root;
 	struct deploy_config config;   /* a copy of its own */
 	char previous[DEPLOY_ID_SIZE]; /* what was live before */
-	char tree[DEPLOY_WHY_SIZE];    /* where the command that runs finds the tree */
 	struct hook_child child;
 	enum git_deploy_step step;
 	bool published;
@@ -46,8 +45,8 @@ void git_deploy_run_done(struct git_deploy_run *run);
 int git_deploy_run_begin(struct git_deploy_run *run, const struct deploy_config *config,
 	const struct deploy_record *live);
 
-/* Begins a run that is --post for what is live, and nothing else. */
-int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live);
+/* Begins a run that is --post for what is live, and nothing else. lock: taken over; -1: taken. */
+int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live, int lock);
 
 /* Begins a run that clears up what who was killed has left, and nothing else. */
 int git_deploy_run_recover(struct git_deploy_run *run);

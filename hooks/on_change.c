@@ -54,7 +54,7 @@ static void keep_handled(struct on_change *oc)
 
 	if (oc->options.common.dry_run)
 		return;
-	r = hook_file_replace(oc->options.state, oc->handled.data, oc->handled.size);
+	r = hook_file_replace(oc->options.state, oc->handled.data, oc->handled.size, 0600);
 	if (r < 0)
 		hook_log(HOOK_LOG_WARNING, "cannot write %s: %s", oc->options.state, strerror(-r));
 }
@@ -130,7 +130,7 @@ static void look(struct on_change *oc)
 
 static int write_snapshot(struct on_change *oc)
 {
-	int r = hook_file_replace(oc->snapshot, oc->now.data, oc->now.size);
+	int r = hook_file_replace(oc->snapshot, oc->now.data, oc->now.size, 0600);
 
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "cannot write %s: %s", oc->snapshot, strerror(-r));

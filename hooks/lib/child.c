@@ -143,7 +143,8 @@ bool hook_child_check(struct hook_child *child, int *statusp)
 	}
 	if (child->ended_by_us)
 		kill(-child->pid, SIGKILL); /* the rest of its group */
-	waitpid(child->pid, statusp, 0);
+	if (waitpid(child->pid, statusp, 0) < 0)
+		*statusp = W_EXITCODE(HOOK_UNAVAILABLE, 0);
 	close(child->fd);
 	child->pid = 0;
 	return true;

@@ -119,15 +119,28 @@ static int write_all(int fd, const char *data, size_t size)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int hook_file_replace(const char *path, const void *data, size_t size)
+/* Who lists the folder passes over names with a dot. */
+static char *temporary_of(const char *path)
 {
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	char *temporary = NULL;
+
+	if (asprintf(&temporary, "%.*s.%s.XXXXXX", (int)(name - path), path, name) < 0)
+		return NULL;
+	return temporary;
+}
+
+int hook_file_replace(const char *path, const void *data, size_t size, mode_t mode)
+{
+	char *temporary = temporary_of(path);
 	int fd, r;
 
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+	if (!temporary)
 		return -ENOMEM;
 	fd = mkostemp(temporary, O_CLOEXEC);
 	r = fd < 0 ? -errno : write_all(fd, data, size);
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
 	if (fd >= 0 && close(fd) < 0 && r == 0)
 		r = -errno;
 	if (r == 0 && rename(temporary, path) < 0)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* The bytes of a file. There is a NUL behind them that is not counted. data NULL: no file. */
 struct hook_bytes {
@@ -25,8 +26,11 @@ void hook_bytes_move(struct hook_bytes *to, struct hook_bytes *from);
  */
 int hook_file_read(const char *path, struct hook_bytes *bytesp);
 
-/* Replaces a file atomically and durably, with mode 0600: another file is renamed onto it. */
-int hook_file_replace(const char *path, const void *data, size_t size);
+/*
+ * Replaces a file atomically and durably: another one, whose name begins with a dot until then, is
+ * renamed onto it.
+ */
+int hook_file_replace(const char *path, const void *data, size_t size, mode_t mode);
 
 /* mkdir -p, with mode 0700 for what is new. */
 int hook_file_make_dirs(const char *path);

@@ -22,6 +22,7 @@ int hook_loop_init(struct hook_loop *loop)
 	sigset_t mask;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* ignored, nobody would know how a child has ended */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
