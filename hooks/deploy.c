@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 /* How many bytes the UTF-8 character at p has; 0: what is there is none. */
 static size_t decode(const unsigned char *p, uint32_t *codep)
@@ -62,6 +63,15 @@ bool deploy_is_name(const char *name, size_t n)
 		(n == 2 && name[0] == '.' && name[1] == '.'))
 		return false;
 	return n != 4 || strncasecmp(name, ".git", 4) != 0;
+}
+
+void deploy_stamp(char text[DEPLOY_TIME_SIZE])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(text, DEPLOY_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
 enum hook_exit deploy_fail(char why[DEPLOY_WHY_SIZE], enum hook_exit code, const char *format, ...)

@@ -7,8 +7,14 @@
 
 #include "hooks/lib/options.h"
 
-/* Room for a commit id as text, a target's relative path, a URL, and why something went wrong. */
-enum { DEPLOY_ID_SIZE = 41, DEPLOY_PATH_SIZE = 128, DEPLOY_URL_SIZE = 2048, DEPLOY_WHY_SIZE = 512 };
+/* Room for a commit id as text, a target's relative path, a time, a URL, and why something went wrong. */
+enum {
+	DEPLOY_ID_SIZE = 41,
+	DEPLOY_PATH_SIZE = 128,
+	DEPLOY_TIME_SIZE = 32,
+	DEPLOY_URL_SIZE = 2048,
+	DEPLOY_WHY_SIZE = 512
+};
 
 /*
  * What has gone wrong, told for people: without control characters, as parts of it come from others.
@@ -22,6 +28,9 @@ __attribute__((format(printf, 3, 4))) enum hook_exit deploy_fail(
  * is no UTF-8, or a control character, or changes the direction of writing. Cut where it is too long.
  */
 void deploy_clean(char *to, size_t size, const char *from);
+
+/* The time now, in UTC, as 2026-11-25T16:30:00Z. */
+void deploy_stamp(char text[DEPLOY_TIME_SIZE]);
 
 /* Whether n bytes can be a name in a tree: not empty, ".", ".." or ".git", and no '/' in it. */
 bool deploy_is_name(const char *name, size_t n);

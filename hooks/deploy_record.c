@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SUFFIX ".json"
@@ -136,15 +135,6 @@ static json_t *to_object(const struct deploy_record *record)
 		record->taken_back);
 }
 
-static void stamp(char time_text[32])
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	gmtime_r(&now, &tm);
-	strftime(time_text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
 int deploy_record_write(const struct deploy_root *root, struct deploy_record *record)
 {
 	char place[DEPLOY_PLACE_SIZE];
@@ -157,7 +147,7 @@ int deploy_record_write(const struct deploy_root *root, struct deploy_record *re
 		return -errno;
 	place_of(record->path, record->number, place);
 	if (!record->time[0])
-		stamp(record->time);
+		deploy_stamp(record->time);
 	object = to_object(record);
 	text = object ? json_dumps(object, 0) : NULL;
 	r = text ? deploy_root_write(root, place, text) : -ENOMEM;

@@ -23,7 +23,7 @@ struct deploy_record {
 	char url[DEPLOY_URL_SIZE];
 	char commit[DEPLOY_ID_SIZE];
 	char previous[DEPLOY_ID_SIZE]; /* what was live before, or "" */
-	char time[32];                 /* when it was made, in UTC */
+	char time[DEPLOY_TIME_SIZE];   /* when it was made, in UTC */
 	bool post_pending;             /* --post has not succeeded for it yet */
 	bool taken_back;               /* by a rollback */
 };

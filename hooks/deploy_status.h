@@ -18,7 +18,7 @@ struct deploy_status {
 	char current[DEPLOY_ID_SIZE]; /* the commit that is deployed */
 	char message[DEPLOY_WHY_SIZE];
 	char path[DEPLOY_PATH_SIZE]; /* relativePath */
-	char time[32];               /* of the last change of the phase: 2026-11-25T16:30:00Z */
+	char time[DEPLOY_TIME_SIZE]; /* of the last change of the phase: 2026-11-25T16:30:00Z */
 	char owner[512];             /* who may replace the file */
 	int code;                    /* a hook_exit */
 };

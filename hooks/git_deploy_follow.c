@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
-#include <time.h>
 
 #include "hooks/deploy_release.h"
 #include "hooks/deploy_report.h"
@@ -57,15 +56,6 @@ static bool is_bad(const char *phase)
 	return strcmp(phase, "failed") == 0 || strcmp(phase, "refused") == 0;
 }
 
-static void stamp(char time_text[32])
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	gmtime_r(&now, &tm);
-	strftime(time_text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
 /* Each change is told once: in the log, to systemd, and in the status. */
 __attribute__((format(printf, 4, 5))) static void tell(
 	struct follower *follower, const char *phase, enum hook_exit code, const char *format, ...)
@@ -82,7 +72,7 @@ __attribute__((format(printf, 4, 5))) static void tell(
 	status->code = code;
 	if (memcmp(&before, status, sizeof(before)) == 0)
 		return;
-	stamp(status->time);
+	deploy_stamp(status->time);
 	hook_log(is_bad(phase) ? HOOK_LOG_WARNING : HOOK_LOG_INFO, "%s%s%s", phase,
 		status->message[0] ? ": " : "", status->message);
 	hook_loop_status(&follower->loop, status->message[0] ? status->message : phase);
