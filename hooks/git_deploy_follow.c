@@ -47,6 +47,7 @@ struct follower {
 	unsigned tries;  /* runs in a row that failed */
 	struct deploy_report report;
 	struct deploy_status status;
+	struct deploy_status told; /* as it was last told */
 	char *owner;
 	int64_t give_up; /* with --once: waiting for the lock, and nothing else */
 	bool finished;   /* there is nothing to do until something happens */
@@ -70,7 +71,7 @@ static void stamp(char time_text[32])
 __attribute__((format(printf, 4, 5))) static void tell(
 	struct follower *follower, const char *phase, enum hook_exit code, const char *format, ...)
 {
-	struct deploy_status before = follower->status, *status = &follower->status;
+	struct deploy_status *status = &follower->status;
 	va_list args;
 
 	va_start(args, format);
@@ -80,9 +81,10 @@ __attribute__((format(printf, 4, 5))) static void tell(
 	snprintf(status->desired, sizeof(status->desired), "%s", follower->wanted.commit);
 	snprintf(status->path, sizeof(status->path), "%s", follower->wanted.path);
 	status->code = code;
-	if (memcmp(&before, status, sizeof(before)) == 0)
+	if (memcmp(&follower->told, status, sizeof(*status)) == 0)
 		return;
 	stamp(status->time);
+	follower->told = *status;
 	hook_log(is_bad(phase) ? HOOK_LOG_WARNING : HOOK_LOG_INFO, "%s%s%s", phase,
 		status->message[0] ? ": " : "", status->message);
 	hook_loop_status(&follower->loop, status->message[0] ? status->message : phase);

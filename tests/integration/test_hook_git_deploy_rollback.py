@@ -136,6 +136,15 @@ def test_a_daemon_holds_what_was_rolled_back_until_resume(deploy):
     deploy.wait("deployed", current=second)
 
 
+def test_a_second_rollback_of_what_is_held_is_told(plain):
+    first, second, third = deploy_all(plain, "a", "b", "c")
+    plain.start()
+    plain.wait("deployed", current=third)
+    for commit in (second, first):
+        plain.command("rollback", check=True)
+        plain.wait("held", desired=third, current=commit)
+
+
 def test_a_restart_does_not_end_what_is_held(plain):
     first, second = deploy_all(plain, "a", "b")
     plain.command("rollback", check=True)
