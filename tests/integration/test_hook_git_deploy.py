@@ -428,7 +428,7 @@ def test_post_that_is_due_is_run_though_the_file_now_names_an_unknown_commit(pla
     plain.start(*post)
     wait_equal(lambda: read(place / "runs"), b"x\nx\n")
     plain.wait("failed", code=69, desired="1" * 40, current=commit)
-    assert "--post" not in plain.command("status").stdout
+    wait_for(lambda: "--post" not in plain.command("status").stdout, what="the record")
 
 
 def test_post_that_is_run_again_is_told_the_same(plain, place):
