@@ -485,11 +485,12 @@ def test_once_waits_for_the_lock_that_another_holds_then_is_75(plain, place):
 
 
 def test_a_rollback_in_a_storm_of_changes_leaves_a_whole_tree(plain):
-    plain.deploy(content(b"a"))
-    plain.deploy(content(b"b"))
+    rounds = times(8, 3)
+    for n in range(rounds + 1):  # so that there is always something to go back to
+        plain.deploy(content(b"old%d" % n), "--keep", "1000")
     plain.start("--keep", "1000")
     with Reader(plain.tree) as reader:
-        for n in range(times(8, 3)):
+        for n in range(rounds):
             commit = plain.origin.commit(content(b"%d" % n))
             plain.set(commit)
             done = plain.command("rollback")
