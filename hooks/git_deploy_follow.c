@@ -301,6 +301,8 @@ static void begin(struct follower *follower, const struct deploy_record *live, b
 		      : git_deploy_run_begin(&follower->run, &follower->wanted, live);
 	if (r == -EBUSY)
 		locked(follower);
+	else if (r == -EALREADY)
+		wake(follower);
 	else if (r < 0)
 		failed(follower, HOOK_IO, strerror(-r));
 	else
