@@ -90,12 +90,13 @@ static enum hook_exit run_post(const struct git_deploy_options *options,
 {
 	struct hook_loop loop = { .signals = -1 };
 	struct git_deploy_run run;
-	int r;
+	int r = hook_loop_init(&loop); /* first: how a child ends must not be ignored */
 
 	git_deploy_run_init(&run, options, root);
-	r = git_deploy_run_post(&run, &target->live, lock);
 	if (r == 0)
-		r = hook_loop_init(&loop);
+		r = git_deploy_run_post(&run, &target->live, lock);
+	else
+		close(lock);
 	if (r == 0)
 		git_deploy_run_advance(&run, hook_loop_wait_child(&loop, &run.child), NULL, NULL);
 	if (r < 0 || run.code != HOOK_OK)

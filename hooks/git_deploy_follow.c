@@ -46,6 +46,7 @@ struct follower {
 	unsigned tries;  /* runs in a row that failed */
 	struct deploy_report report;
 	struct deploy_status status;
+	struct deploy_status told; /* as it was last told */
 	char *owner;
 	int64_t give_up; /* with --once: waiting for the lock, and nothing else */
 	bool finished;   /* there is nothing to do until something happens */
@@ -60,7 +61,7 @@ static bool is_bad(const char *phase)
 __attribute__((format(printf, 4, 5))) static void tell(
 	struct follower *follower, const char *phase, enum hook_exit code, const char *format, ...)
 {
-	struct deploy_status before = follower->status, *status = &follower->status;
+	struct deploy_status *status = &follower->status;
 	va_list args;
 
 	va_start(args, format);
@@ -70,9 +71,10 @@ __attribute__((format(printf, 4, 5))) static void tell(
 	snprintf(status->desired, sizeof(status->desired), "%s", follower->wanted.commit);
 	snprintf(status->path, sizeof(status->path), "%s", follower->wanted.path);
 	status->code = code;
-	if (memcmp(&before, status, sizeof(before)) == 0)
+	if (memcmp(&follower->told, status, sizeof(*status)) == 0)
 		return;
 	deploy_stamp(status->time);
+	follower->told = *status;
 	hook_log(is_bad(phase) ? HOOK_LOG_WARNING : HOOK_LOG_INFO, "%s%s%s", phase,
 		status->message[0] ? ": " : "", status->message);
 	hook_loop_status(&follower->loop, status->message[0] ? status->message : phase);
@@ -289,6 +291,8 @@ static void begin(struct follower *follower, const struct deploy_record *live, b
 		      : git_deploy_run_begin(&follower->run, &follower->wanted, live);
 	if (r == -EBUSY)
 		locked(follower);
+	else if (r == -EALREADY)
+		wake(follower);
 	else if (r < 0)
 		failed(follower, HOOK_IO, strerror(-r));
 	else

@@ -190,6 +190,19 @@ int git_deploy_run_begin(struct git_deploy_run *run, const struct deploy_config 
 	return r;
 }
 
+/* Whoever had the lock when the record was read may have run it meanwhile. */
+static int check_post_is_due(const struct git_deploy_run *run, const struct deploy_record *live)
+{
+	char why[DEPLOY_WHY_SIZE];
+	struct deploy_target target;
+
+	if (deploy_target_look(run->root, live->path, &target, why) == HOOK_OK &&
+		target.state == DEPLOY_LIVE && target.live.number == live->number &&
+		target.live.post_pending)
+		return 0;
+	return -EALREADY;
+}
+
 int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live, int lock)
 {
 	int r = 0;
@@ -197,6 +210,8 @@ int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *
 	run->lock = lock;
 	if (lock < 0)
 		r = deploy_root_lock(run->root, &run->lock);
+	if (lock < 0 && r == 0)
+		r = check_post_is_due(run, live);
 	run->published = false;
 	strcpy(run->previous, live->previous);
 	if (r == 0)

@@ -45,7 +45,10 @@ void git_deploy_run_done(struct git_deploy_run *run);
 int git_deploy_run_begin(struct git_deploy_run *run, const struct deploy_config *config,
 	const struct deploy_record *live);
 
-/* Begins a run that is --post for what is live, and nothing else. lock: taken over; -1: taken. */
+/*
+ * Begins a run that is --post for what is live, and nothing else. lock: taken over; -1: taken, and
+ * -EALREADY if it is not due any more.
+ */
 int git_deploy_run_post(struct git_deploy_run *run, const struct deploy_record *live, int lock);
 
 /* Begins a run that clears up what who was killed has left, and nothing else. */

@@ -418,6 +418,19 @@ def test_post_that_failed_is_run_after_a_restart_and_then_no_more(plain, place):
     assert read(place / "runs") == b"x\nx\n"
 
 
+def test_post_that_is_due_is_run_though_the_file_now_names_an_unknown_commit(plain, place):
+    commit = plain.origin.commit(A)
+    plain.set(commit)
+    post = ("--post", f"echo x >> {place}/runs; [ -e {place}/good ]")
+    assert plain.once(*post).returncode == 69
+    (place / "good").touch()
+    plain.set("1" * 40)
+    plain.start(*post)
+    wait_equal(lambda: read(place / "runs"), b"x\nx\n")
+    plain.wait("failed", code=69, desired="1" * 40, current=commit)
+    wait_for(lambda: "--post" not in plain.command("status").stdout, what="the record")
+
+
 def test_post_that_is_run_again_is_told_the_same(plain, place):
     plain.deploy(A)
     plain.set(plain.origin.commit(B))
@@ -477,6 +490,24 @@ def test_signals_end_it(plain, number):
     plain.wait("deployed")
     hook.process.send_signal(number)
     assert hook.process.wait(timeout=10 * SCALE) == 0
+
+
+def ignore_children():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def test_whoever_starts_it_may_ignore_sigchld(plain, place):
+    first, second = plain.origin.commit(A), plain.origin.commit(B)
+    for commit in (first, second):
+        plain.set(commit)
+        commands = ("--check", f"echo c >> {place}/runs", "--post", f"echo p >> {place}/runs")
+        done = plain.once(*commands, preexec_fn=ignore_children)
+        assert done.returncode == 0, done.stderr
+        assert plain.is_at(commit)
+    post = f"echo r >> {place}/runs"
+    done = plain.command("rollback", "--post", post, preexec_fn=ignore_children)
+    assert done.returncode == 0, done.stderr
+    assert plain.is_at(first) and read(place / "runs") == b"c\np\nc\np\nr\n"
 
 
 # The status
@@ -584,6 +615,27 @@ def test_the_status_of_another_is_not_overwritten(deploy, place):
     assert read(deploy.status_dir / HOST) == before
     assert hook.stop() == 0
     assert read(deploy.status_dir / HOST) == before
+
+
+def test_the_status_of_one_that_follows_another_file_is_not_overwritten_nor_removed(deploy):
+    """The same host, root and name."""
+    first, second = deploy.origin.commit(A), deploy.origin.commit(B)
+    deploy.set(first)
+    one = deploy.start()
+    deploy.wait("deployed", current=first)
+    before = read(deploy.status_dir / HOST)
+    other = deploy.file.with_name("config2")
+    write(other, json.dumps(deploy.config(second, "app2")).encode())
+    two = deploy.start("--config", other)
+    wait_for(lambda: "somebody else" in two.stderr(), what="the log")
+    wait_for(lambda: "deployed" in two.stderr(), what="the deployment")
+    assert read(deploy.status_dir / HOST) == before
+    assert two.stop() == 0
+    assert read(deploy.status_dir / HOST) == before
+    deploy.set(second)
+    deploy.wait("deployed", current=second, relativePath="app")
+    assert one.stop() == 0
+    wait_for(lambda: not exists(deploy.status_dir / HOST), 5, "the status to go")
 
 
 def test_the_default_of_the_name_is_that_of_the_host(plain):

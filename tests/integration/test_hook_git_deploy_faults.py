@@ -1,5 +1,6 @@
 """zkfs-git-deploy under readers, quick changes, kills, and damage: never a mixed tree."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -10,7 +11,7 @@ import pytest
 
 from support.deploy import NAME, Deployment, snapshot, times
 from support.files import read, write
-from support.waiting import SCALE, wait_equal, wait_for
+from support.waiting import SCALE, run, wait_equal, wait_for
 
 
 @pytest.fixture
@@ -22,6 +23,13 @@ def plain(memory, hooks):
 @pytest.fixture
 def deploy(hooks, place, anywhere):
     return Deployment(hooks, place, anywhere)
+
+
+@pytest.fixture
+def on_disk(hooks, place):
+    """For what mounts something below it: tests/run unmounts what it finds there."""
+    (place / "plain").mkdir()
+    return Deployment(hooks, place, place / "plain")
 
 
 FILES = [f"{folder}{n}" for folder in ("", "d/", "d/e/") for n in range(5)]
@@ -152,6 +160,32 @@ def test_a_change_back_during_check_publishes_nothing(plain, place):
     plain.set(a)
     plain.wait("deployed", current=a)
     assert plain.tree.stat().st_ino == inode
+
+
+HOLD_OUT = """
+if mkdir {place}/first; then
+    trap 'touch {place}/asked; until [ -e {place}/go ]; do sleep 0.01; done; exit {status}' TERM
+    touch {place}/checking
+    while :; do sleep 0.01; done
+fi
+"""
+
+
+@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize("once", [True, False], ids=["once", "daemon"])
+def test_a_change_and_back_during_the_first_check_is_deployed(plain, place, once, status):
+    a, b = plain.origin.commit(content(b"a")), plain.origin.commit(content(b"b"))
+    plain.set(a)
+    check = HOLD_OUT.format(place=place, status=status)
+    hook = plain.start("--check", check, *(["--once"] if once else []))
+    wait_for((place / "checking").exists, what="the check")
+    plain.set(b)
+    wait_for((place / "asked").exists, what="the check to be ended")
+    plain.set(a)
+    (place / "go").touch()
+    plain.wait("deployed", code=0, desired=a, current=a)
+    assert not once or hook.process.wait(timeout=10 * SCALE) == 0
+    assert plain.is_at(a) and plain.releases() == []
 
 
 @pytest.mark.deadline(120)
@@ -290,6 +324,123 @@ def test_a_damaged_cache_heals_itself(plain, damage, what):
     assert plain.is_at(commit) and plain.is_clean()
 
 
+def test_what_a_killed_fetch_has_left_in_the_cache_of_another_url_is_removed(plain):
+    other = plain.place / "other.git"
+    commit = plain.origin.commit(content(b"a"))
+    shutil.copytree(plain.origin.path, other)
+    plain.set(commit, url=f"file://{other}")
+    assert plain.once().returncode == 0
+    (cache,) = (plain.own / "cache").iterdir()
+    left = [cache / "objects" / "pack" / "pack_git2_Xy12Z3", cache / "config.lock"]
+    for path in left:
+        write(path, b"x" * 1000)
+    commit = plain.deploy(content(b"b"))
+    assert not any(path.exists() for path in left) and plain.leftovers() == []
+    assert plain.is_at(commit) and len(list((plain.own / "cache").iterdir())) == 2
+
+
+# What resists
+
+
+@contextlib.contextmanager
+def unmounting(folder):
+    """What is mounted below it at the end, wherever it has been moved to, is unmounted."""
+    try:
+        yield
+    finally:
+        with open("/proc/self/mounts", encoding="utf-8") as mounts:
+            paths = [line.split()[1] for line in mounts]
+        for path in paths:
+            if path.startswith(f"{folder}/"):
+                run("umount", "-l", path)
+
+
+def precious(place):
+    folder = place / "precious"
+    (folder / "d").mkdir(parents=True)
+    write(folder / "file", b"p")
+    write(folder / "d" / "file", b"p")
+    return folder
+
+
+def test_what_is_mounted_in_an_old_tree_is_never_touched(on_disk, place, needs_root):
+    mounted = precious(place)
+    before = snapshot(mounted)
+    on_disk.deploy(content(b"a"))
+    with unmounting(on_disk.root):
+        for name in ("uploads", "d/uploads"):
+            (on_disk.tree / name).mkdir()
+            run("mount", "--bind", mounted, on_disk.tree / name)
+        for text in b"b", b"c":
+            commit = on_disk.deploy(content(text), "--keep", "0")
+            assert on_disk.is_at(commit) and on_disk.is_clean() and on_disk.releases() == []
+    assert snapshot(mounted) == before
+
+
+def test_an_old_tree_that_cannot_be_removed_stops_nothing(on_disk, place, needs_root):
+    mounted = precious(place)
+    commit = on_disk.deploy(content(b"a"))
+    on_disk.start("--keep", "0")
+    with unmounting(on_disk.root):
+        for text in b"b", b"c":
+            (on_disk.tree / "busy").mkdir()
+            run("mount", "--bind", mounted, on_disk.tree / "busy")
+            run("mount", "--bind", mounted / "file", on_disk.tree / "0")
+            commit = on_disk.origin.commit(content(text))
+            on_disk.set(commit)
+            on_disk.wait("deployed", current=commit)
+        assert on_disk.is_at(commit) and on_disk.is_clean()
+    commit = on_disk.deploy(content(b"d"), "--keep", "0")
+    on_disk.wait("deployed", current=commit)
+    wait_equal(on_disk.leftovers, [])
+    assert on_disk.releases() == [] and read(mounted / "file") == b"p"
+
+
+def test_a_refused_tree_that_cannot_be_removed_stops_nothing(on_disk, place, needs_root):
+    mounted = precious(place)
+    on_disk.set(on_disk.origin.commit(content(b"a")))
+    with unmounting(on_disk.root):
+        check = f"mkdir busy && mount --bind {mounted} busy && exit 1"
+        for _ in range(2):
+            assert on_disk.once("--check", check).returncode == 69
+        commit = on_disk.deploy(content(b"b"))
+        assert on_disk.is_at(commit) and on_disk.is_clean()
+    assert read(mounted / "d" / "file") == b"p"
+
+
+def unprivileged():
+    """What comes before a command that is to be bound by the modes of its own files."""
+    dropped = "-dac_override,-dac_read_search"
+    if os.geteuid() != 0:
+        return ()
+    return ("setpriv", f"--inh-caps={dropped}", f"--bounding-set={dropped}", "--")
+
+
+def test_folders_that_nobody_may_change_are_removed_with_their_tree(plain):
+    post = "mkdir -p ro/d none && touch ro/d/f none/f && chmod 555 ro ro/d && chmod 0 none"
+    program = plain.hooks.program(NAME)
+    for text in b"a", b"b", b"c":
+        commit = plain.origin.commit(content(text))
+        plain.set(commit)
+        argv = plain.arguments("--once", "--keep", "0", "--post", post)
+        done = run(*unprivileged(), program, *argv, check=False, env=plain.hooks.environment)
+        assert done.returncode == 0, done.stderr
+        assert plain.is_at(commit) and plain.releases() == [] and plain.leftovers() == []
+
+
+def test_a_root_that_is_removed_and_made_again_is_deployed_to(deploy):
+    commits = [deploy.origin.commit(content(text)) for text in (b"a", b"b", b"c")]
+    deploy.set(commits[0])
+    deploy.start()
+    deploy.wait("deployed", current=commits[0])
+    for commit in commits[1:]:
+        shutil.rmtree(deploy.root)
+        deploy.root.mkdir()
+        deploy.set(commit)
+        deploy.wait("deployed", current=commit)
+        assert deploy.is_at(commit) and deploy.is_clean()
+
+
 def test_two_daemons_with_different_files_share_a_root(deploy, place):
     """Of the same repository, too, so that they share its cache."""
     other = deploy.file.with_name("config2")
@@ -334,11 +485,12 @@ def test_once_waits_for_the_lock_that_another_holds_then_is_75(plain, place):
 
 
 def test_a_rollback_in_a_storm_of_changes_leaves_a_whole_tree(plain):
-    plain.deploy(content(b"a"))
-    plain.deploy(content(b"b"))
+    rounds = times(8, 3)
+    for n in range(rounds + 1):  # so that there is always something to go back to
+        plain.deploy(content(b"old%d" % n), "--keep", "1000")
     plain.start("--keep", "1000")
     with Reader(plain.tree) as reader:
-        for n in range(times(8, 3)):
+        for n in range(rounds):
             commit = plain.origin.commit(content(b"%d" % n))
             plain.set(commit)
             done = plain.command("rollback")

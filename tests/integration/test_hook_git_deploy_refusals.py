@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -13,10 +14,10 @@ import time
 
 import pytest
 
-from support.deploy import Deployment, snapshot
+from support.deploy import NAME, Deployment, snapshot
 from support.files import read, write
 from support.git import Submodule, daemon
-from support.waiting import SCALE, free_port, run
+from support.waiting import SCALE, free_port, run, wait_for
 
 OLD = {"file": b"old\n", "d/e/deep": b"old"}
 NEW = {"file": b"new\n"}
@@ -327,6 +328,102 @@ def tmpfs(path, size):
         yield
     finally:
         run("umount", "-l", path)  # a daemon may still be there if the test has failed
+
+
+def give_away(path):
+    os.chown(path, 65534, -1)
+
+
+def open_to_the_group(path):
+    path.chmod(0o770)
+
+
+def lead_elsewhere(path):
+    elsewhere = path.parents[path.parts[::-1].index("root")] / "elsewhere"
+    path.rename(elsewhere)
+    write(elsewhere / "precious", b"p")
+    path.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("how", [give_away, open_to_the_group, lead_elsewhere])
+@pytest.mark.parametrize("which", ["", "adopted", "cache", "releases", "work"])
+def test_a_folder_of_its_own_that_is_not_its_own_is_78(plain, needs_root, which, how):
+    plain.deploy(OLD)
+    how(plain.own / which)
+    plain.set(plain.origin.commit(NEW))
+    before = snapshot(plain.place)
+    for run_it in (plain.once, lambda: plain.hooks.run(NAME, *plain.arguments())):
+        done = run_it()
+        assert done.returncode == 78 and "--root" in done.stderr, done.stderr
+    for command in ("rollback", "resume", "status"):
+        assert plain.command(command).returncode == 78
+    assert snapshot(plain.place) == before
+
+
+def test_a_ban_that_cannot_be_read_deploys_nothing(plain):
+    plain.deploy(OLD)
+    (plain.own / "releases" / "app" / "held").mkdir()
+    plain.set(plain.origin.commit(NEW))
+    refused(plain, 74)
+
+
+# --check
+
+
+@pytest.mark.parametrize("then", ["goes", "changes"])
+def test_check_is_run_even_if_the_file_goes_or_changes_as_the_tree_is_made(plain, place, then):
+    commit = plain.origin.commit(NEW)
+    expected = plain.origin.commit(OLD) if then == "changes" else commit
+    with waiting_daemon(plain) as (url, go):
+        plain.set(commit, url=f"{url}/origin.git")
+        check = f"echo $ZKFS_COMMIT >> {place}/checked; false"
+        hook = plain.start("--allow-url", url, "--check", check)
+        plain.wait("fetching")
+        hook.process.send_signal(signal.SIGSTOP)
+        go.set()
+        wait_for(lambda: has_ended(child_of(hook)), what="the checkout")
+        assert (plain.own / "work" / "tree").is_dir()
+        if then == "changes":
+            plain.set(expected, url=f"{url}/origin.git")
+        else:
+            plain.file.unlink()
+        hook.process.send_signal(signal.SIGCONT)
+        plain.wait("failed", code=69, desired=expected, current="")
+    assert read(place / "checked").decode().split() == [expected]
+    assert not plain.tree.exists()
+
+
+@contextlib.contextmanager
+def waiting_daemon(deploy):
+    """git-daemon(1) that answers as soon as the event is set; gives the start of URLs, and that."""
+    go = threading.Event()
+    argv = [f"{deploy.git.said('--exec-path')}/git-daemon", "--inetd", "--export-all"]
+    argv.append(f"--base-path={deploy.place}")
+
+    def serve(server):
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as connection:
+                    go.wait()
+                    ends = {"stdin": connection, "stdout": connection}
+                    subprocess.run(argv, env=deploy.git.environment, check=False, **ends)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        try:
+            yield f"git://127.0.0.1:{server.getsockname()[1]}", go
+        finally:
+            go.set()
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def child_of(hook):
+    pid = hook.process.pid
+    return int(read(f"/proc/{pid}/task/{pid}/children").split()[0])
+
+
+def has_ended(pid):
+    return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"Z"
 
 
 # URLs

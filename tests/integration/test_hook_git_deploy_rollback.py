@@ -1,11 +1,14 @@
 """zkfs-git-deploy rollback, resume and status: what people do with what is deployed."""
 
+import json
+import os
 import re
 
 import pytest
 
 from support.deploy import NAME, TOLD, Deployment, snapshot
 from support.files import read, write
+from support.inotify import CREATE, MOVED_TO, Inotify
 from support.waiting import wait_equal, wait_for
 
 
@@ -43,6 +46,23 @@ def test_rollback_twice_goes_back_twice(plain):
     assert plain.is_at(first)
     done = plain.command("rollback")
     assert done.returncode == 69 and plain.is_at(first)
+
+
+def test_rollback_goes_past_what_was_taken_back(plain):
+    first, _ = deploy_all(plain, "a", "b")
+    plain.command("rollback", check=True)
+    deploy_all(plain, "c")
+    plain.command("rollback", check=True)
+    assert plain.is_at(first)
+
+
+def test_what_was_taken_back_is_the_first_that_is_not_kept(plain):
+    first, _ = deploy_all(plain, "a", "b")
+    plain.command("rollback", check=True)
+    plain.deploy({"file": b"c"}, "--keep", "1")
+    assert [read(tree / "file") for tree in plain.releases()] == [b"a"]
+    plain.command("rollback", check=True)
+    assert plain.is_at(first)
 
 
 def test_rollback_with_nothing_to_go_back_to_is_69(plain):
@@ -84,6 +104,18 @@ def test_another_commit_ends_what_is_held(plain):
     assert plain.once().returncode == 0
 
 
+def test_the_commit_that_is_live_ends_what_is_held_too(plain):
+    first, second = deploy_all(plain, "a", "b")
+    plain.command("rollback", check=True)
+    plain.start()
+    plain.wait("held", desired=second)
+    plain.set(first)
+    plain.wait("deployed", current=first)
+    plain.set(second)
+    plain.wait("deployed", current=second)
+    assert plain.is_at(second)
+
+
 def test_resume_deploys_what_was_held(plain):
     _, second = deploy_all(plain, "a", "b")
     plain.command("rollback", check=True)
@@ -102,6 +134,15 @@ def test_a_daemon_holds_what_was_rolled_back_until_resume(deploy):
     assert deploy.is_at(first)
     deploy.command("resume", check=True)
     deploy.wait("deployed", current=second)
+
+
+def test_a_second_rollback_of_what_is_held_is_told(plain):
+    first, second, third = deploy_all(plain, "a", "b", "c")
+    plain.start()
+    plain.wait("deployed", current=third)
+    for commit in (second, first):
+        plain.command("rollback", check=True)
+        plain.wait("held", desired=third, current=commit)
 
 
 def test_a_restart_does_not_end_what_is_held(plain):
@@ -126,6 +167,20 @@ def test_post_of_a_rollback_that_fails_is_told(plain):
     first, _ = deploy_all(plain, "a", "b")
     assert plain.command("rollback", "--post", "exit 3").returncode == 69
     assert plain.is_at(first)
+
+
+def test_rollback_with_post_while_a_daemon_follows_is_never_in_its_way(plain, place):
+    commits = []
+    for n in range(11):
+        commits.append(plain.deploy({"file": b"%d" % n}, "--keep", "1000"))
+    plain.start("--keep", "1000", "--post", f"echo daemon >> {place}/runs")
+    plain.wait("deployed", current=commits[-1])
+    for commit in commits[-2::-1]:
+        done = plain.command("rollback", "--post", f"echo rollback >> {place}/runs")
+        assert done.returncode == 0, done.stderr
+        assert plain.is_at(commit)
+    plain.wait("held", desired=commits[-1], current=commits[0])
+    assert read(place / "runs") == 10 * b"rollback\n"
 
 
 def test_without_post_the_daemon_runs_its_own_once(plain, place):
@@ -264,6 +319,33 @@ def test_status_of_the_hosts_passes_over_what_is_no_status(plain):
     assert "\x1b" not in "".join(lines)
 
 
+def test_what_is_written_on_the_way_to_a_status_is_not_listed(plain):
+    watcher = Inotify().watch(plain.status_dir, CREATE | MOVED_TO)
+    plain.deploy({"file": b"a"})
+    watcher.read()
+    watcher.close()
+    hidden = {name for _, name, _ in watcher.events if name != "host"}
+    assert hidden and all(name.startswith(".") for name in hidden), watcher.events
+    before = fleet(plain)
+    for name in hidden:  # as whoever was killed would leave it
+        write(plain.status_dir / name, read(plain.status_dir / "host"))
+    assert fleet(plain) == before and len(before) == 1
+
+
+@pytest.mark.parametrize("content", ["a-secret", "a-status-of-ours"])
+def test_a_status_that_is_a_link_is_not_written_through(plain, place, content):
+    plain.deploy({"file": b"a"})
+    status, private = plain.status_dir / "host", place / "private"
+    write(private, b"secret" if content == "a-secret" else read(status))
+    private.chmod(0o600)
+    before = read(private)
+    status.unlink()
+    status.symlink_to(private)
+    plain.deploy({"file": b"b"})
+    plain.start().stop()
+    assert read(private) == before and private.stat().st_mode & 0o777 == 0o600
+
+
 def test_status_of_no_such_directory_is_69(plain, place):
     done = plain.hooks.run(NAME, "status", "--status-dir", place / "none")
     assert done.returncode in (69, 78) and done.stderr
@@ -284,3 +366,34 @@ def test_a_tree_that_somebody_has_removed_cannot_be_rolled_back(plain):
     assert plain.command("rollback").returncode == 69
     assert plain.once().returncode == 0
     wait_for(plain.tree.is_dir)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "record"])
+def test_nothing_in_the_tree_tells_what_is_deployed_where(plain, place, kind):
+    """The tree may belong to somebody else."""
+    (place / "elsewhere").mkdir()
+    write(place / "elsewhere" / "file", b"precious")
+    outside = snapshot(place / "elsewhere")
+    first, second = deploy_all(plain, "a", "b")
+    before = plain.command("status").stdout
+    for tree in (plain.tree, *plain.releases()):
+        plant(tree / ".git" / "zkfs-git-deploy", kind, plain)
+    assert plain.command("status").stdout == before
+    post = ("--post", f"pwd >> {place}/where")
+    assert plain.command("rollback", *post).returncode == 0
+    assert plain.is_at(first)
+    plain.command("resume", check=True)
+    assert plain.once(*post).returncode == 0
+    assert plain.is_at(second)
+    assert read(place / "where").decode().split("\n") == [str(plain.tree), str(plain.tree), ""]
+    assert snapshot(place / "elsewhere") == outside
+
+
+def plant(path, kind, deploy):
+    """A FIFO, or a record as of another path."""
+    if kind == "fifo":
+        os.mkfifo(path)
+        return
+    record = next(deploy.own.glob("releases/app/*.json"))
+    changed = {**json.loads(read(record)), "relativePath": "../elsewhere", "postPending": True}
+    write(path, json.dumps(changed).encode())
