@@ -284,6 +284,9 @@ static void bind_anew(struct fs *fs, const struct fs_inode *old, struct fs_fetch
 {
 	struct fs_inode *dir = old->parent, *inode;
 
+	/* .data is no name of a znode: what was found of its directory tells (fs_entry_update). */
+	if (old->kind == FS_KIND_DATA)
+		return;
 	if (!dir->linked || fs_inode_by_name(&fs->inodes, dir, old->name->name))
 		return;
 	inode = fs_entry_bind(fs, dir, old->name->name, fetch->kind, fetch);

@@ -1,8 +1,6 @@
 """
-Two mounts and another client change a small tree: when all is quiet all see the same.
-
-What a watcher has been told is compared by tests/coherence alone: it finds an event that is missing
-once in some minutes of storm.
+Two mounts and another client change a small tree: when all is quiet all see the same, and who only
+listens to inotify has been told of it.
 """
 
 import os
@@ -28,9 +26,7 @@ def storm(server, kz, tree, mounts, place, request):
         for proxy in proxies:
             hosts = (proxy or server).hosts + tree.root
             sides.append(Side(mounts(hosts=hosts), proxy))
-        made.append(
-            Storm(kz, server.hosts, tree.root, sides, place, seed, accidents, listens=False)
-        )
+        made.append(Storm(kz, server.hosts, tree.root, sides, place, seed, accidents))
         made[-1].run(seconds)
         assert made[-1].n_rounds > 0
 
