@@ -11,6 +11,7 @@ import pytest
 
 from support.deploy import NAME, Deployment, snapshot, times
 from support.files import read, write
+from support.inotify import CLOSE_NOWRITE, Inotify
 from support.waiting import SCALE, run, wait_equal, wait_for
 
 
@@ -181,7 +182,10 @@ def test_a_change_and_back_during_the_first_check_is_deployed(plain, place, once
     wait_for((place / "checking").exists, what="the check")
     plain.set(b)
     wait_for((place / "asked").exists, what="the check to be ended")
+    reader = Inotify().watch(plain.file, CLOSE_NOWRITE)
     plain.set(a)
+    wait_for(reader.read, what="the daemon to read it")
+    reader.close()
     (place / "go").touch()
     plain.wait("deployed", code=0, desired=a, current=a)
     assert not once or hook.process.wait(timeout=10 * SCALE) == 0
@@ -393,7 +397,8 @@ def test_an_old_tree_that_cannot_be_removed_stops_nothing(on_disk, place, needs_
     commit = on_disk.deploy(content(b"d"), "--keep", "0")
     on_disk.wait("deployed", current=commit)
     wait_equal(on_disk.leftovers, [])
-    assert on_disk.releases() == [] and read(mounted / "file") == b"p"
+    assert not any(path.is_dir() for path in on_disk.own.glob("releases/app/*"))
+    assert read(mounted / "file") == b"p"
 
 
 def test_a_refused_tree_that_cannot_be_removed_stops_nothing(on_disk, place, needs_root):
@@ -405,6 +410,8 @@ def test_a_refused_tree_that_cannot_be_removed_stops_nothing(on_disk, place, nee
             assert on_disk.once("--check", check).returncode == 69
         commit = on_disk.deploy(content(b"b"))
         assert on_disk.is_at(commit) and on_disk.is_clean()
+    on_disk.deploy(content(b"c"))
+    assert on_disk.leftovers() == [] and list((on_disk.own / "adopted").iterdir()) == []
     assert read(mounted / "d" / "file") == b"p"
 
 
@@ -428,13 +435,13 @@ def test_folders_that_nobody_may_change_are_removed_with_their_tree(plain):
         assert plain.is_at(commit) and plain.releases() == [] and plain.leftovers() == []
 
 
-def test_a_root_that_is_removed_and_made_again_is_deployed_to(deploy):
+def test_a_root_that_goes_and_is_made_again_is_deployed_to(deploy):
     commits = [deploy.origin.commit(content(text)) for text in (b"a", b"b", b"c")]
     deploy.set(commits[0])
     deploy.start()
     deploy.wait("deployed", current=commits[0])
     for commit in commits[1:]:
-        shutil.rmtree(deploy.root)
+        deploy.root.rename(deploy.place / commit)  # in one step: what is gone, it makes again
         deploy.root.mkdir()
         deploy.set(commit)
         deploy.wait("deployed", current=commit)

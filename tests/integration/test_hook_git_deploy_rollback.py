@@ -1,8 +1,10 @@
 """zkfs-git-deploy rollback, resume and status: what people do with what is deployed."""
 
+import contextlib
 import json
 import os
 import re
+import threading
 
 import pytest
 
@@ -173,14 +175,33 @@ def test_rollback_with_post_while_a_daemon_follows_is_never_in_its_way(plain, pl
     commits = []
     for n in range(11):
         commits.append(plain.deploy({"file": b"%d" % n}, "--keep", "1000"))
-    plain.start("--keep", "1000", "--post", f"echo daemon >> {place}/runs")
+    plain.start("--settle", "0", "--post", f"echo daemon >> {place}/runs")
     plain.wait("deployed", current=commits[-1])
-    for commit in commits[-2::-1]:
-        done = plain.command("rollback", "--post", f"echo rollback >> {place}/runs")
-        assert done.returncode == 0, done.stderr
-        assert plain.is_at(commit)
+    with waking(plain):
+        for commit in commits[-2::-1]:
+            done = plain.command("rollback", "--post", f"echo rollback >> {place}/runs")
+            assert done.returncode == 0, done.stderr
+            assert plain.is_at(commit)
     plain.wait("held", desired=commits[-1], current=commits[0])
     assert read(place / "runs") == 10 * b"rollback\n"
+
+
+@contextlib.contextmanager
+def waking(deploy):
+    """The daemon looks whether all is as it should be, over and over."""
+    ended = threading.Event()
+
+    def wake():
+        while not ended.wait(0.002):
+            os.close(os.open(deploy.file, os.O_WRONLY))
+
+    thread = threading.Thread(target=wake)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_without_post_the_daemon_runs_its_own_once(plain, place):
