@@ -33,7 +33,7 @@ int hook_lease_take(struct hook_lease *lease)
 
 	if (asprintf(&path, "%s/%s", lease->dir, lease->special) < 0)
 		return -ENOMEM;
-	lease->fd = open(path, O_RDWR | O_CLOEXEC);
+	lease->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	free(path);
 	if (lease->fd < 0)
 		return -errno;

@@ -367,6 +367,15 @@ def test_a_status_that_is_a_link_is_not_written_through(plain, place, content):
     assert read(private) == before and private.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_link_in_place_of_the_special_files_of_a_mount_is_not_written_through(plain, place):
+    write(place / "private", b"secret")
+    for name in (".lease", ".ephemeral"):
+        (plain.status_dir / name).symlink_to(place / "private")
+    plain.deploy({"file": b"a"})
+    plain.start().stop()
+    assert read(place / "private") == b"secret"
+
+
 def test_status_of_no_such_directory_is_69(plain, place):
     done = plain.hooks.run(NAME, "status", "--status-dir", place / "none")
     assert done.returncode in (69, 78) and done.stderr
