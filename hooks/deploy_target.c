@@ -157,12 +157,31 @@ int deploy_target_open(const struct deploy_root *root, const char *path)
 	return tree;
 }
 
+/* Into another folder a folder is moved only by who may write to it. */
+static void allow_move(int dir, const char *name)
+{
+	int fd = deploy_root_open_folder(dir, name);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		fchmod(fd, (st.st_mode & 07777) | S_IWUSR);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* The one moment. What was there is in DEPLOY_FRESH then, if anything was. */
 static int exchange(const struct deploy_root *root, int parent, const char *name, bool absent)
 {
-	if (renameat2(root->own, DEPLOY_FRESH, parent, name,
-		    absent ? RENAME_NOREPLACE : RENAME_EXCHANGE) < 0)
-		return -errno;
+	unsigned flags = absent ? RENAME_NOREPLACE : RENAME_EXCHANGE;
+	int r = renameat2(root->own, DEPLOY_FRESH, parent, name, flags) < 0 ? -errno : 0;
+
+	if (r == -EACCES && faccessat(parent, ".", W_OK, AT_EACCESS) == 0) {
+		allow_move(root->own, DEPLOY_FRESH);
+		allow_move(parent, name);
+		r = renameat2(root->own, DEPLOY_FRESH, parent, name, flags) < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return r;
 	fsync(parent);
 	return 0;
 }

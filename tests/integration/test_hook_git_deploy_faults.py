@@ -425,14 +425,31 @@ def unprivileged():
 
 def test_folders_that_nobody_may_change_are_removed_with_their_tree(plain):
     post = "mkdir -p ro/d none && touch ro/d/f none/f && chmod 555 ro ro/d && chmod 0 none"
-    program = plain.hooks.program(NAME)
     for text in b"a", b"b", b"c":
-        commit = plain.origin.commit(content(text))
-        plain.set(commit)
-        argv = plain.arguments("--once", "--keep", "0", "--post", post)
-        done = run(*unprivileged(), program, *argv, check=False, env=plain.hooks.environment)
-        assert done.returncode == 0, done.stderr
+        commit = deploy_unprivileged(plain, content(text), "--keep", "0", "--post", post)
         assert plain.is_at(commit) and plain.releases() == [] and plain.leftovers() == []
+
+
+def deploy_unprivileged(deploy, files, *options):
+    commit = deploy.origin.commit(files)
+    deploy.set(commit)
+    argv = (deploy.hooks.program(NAME), *deploy.arguments("--once", *options))
+    done = run(*unprivileged(), *argv, check=False, env=deploy.hooks.environment)
+    assert done.returncode == 0, done.stderr
+    return commit
+
+
+@pytest.mark.parametrize("option", ["--check", "--post"])
+def test_a_tree_that_nobody_may_change_is_replaced_and_rolled_back_to(plain, option):
+    first, _, last = [
+        deploy_unprivileged(plain, content(text), option, "chmod 555 .")
+        for text in (b"a", b"b", b"c")
+    ]
+    assert plain.is_at(last) and len(plain.releases()) == 2
+    for _ in range(2):
+        argv = (plain.hooks.program(NAME), "rollback", "--root", plain.root)
+        run(*unprivileged(), *argv, env=plain.hooks.environment)
+    assert plain.is_at(first) and plain.leftovers() == []
 
 
 def test_a_root_that_goes_and_is_made_again_is_deployed_to(deploy):
