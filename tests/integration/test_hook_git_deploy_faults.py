@@ -352,11 +352,17 @@ def unmounting(folder):
     try:
         yield
     finally:
-        with open("/proc/self/mounts", encoding="utf-8") as mounts:
-            paths = [line.split()[1] for line in mounts]
-        for path in paths:
-            if path.startswith(f"{folder}/"):
-                run("umount", "-l", path)
+        wait_for(lambda: not unmount_below(folder), what="all to be unmounted")
+
+
+def unmount_below(folder):
+    """Gives what was mounted; it may be moved away meanwhile."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        paths = [line.split()[1] for line in mounts]
+    found = [path for path in paths if path.startswith(f"{folder}/")]
+    for path in found:
+        run("umount", "-l", path, check=False)
+    return found
 
 
 def precious(place):
