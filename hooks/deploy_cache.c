@@ -150,24 +150,6 @@ static int show_progress(const git_indexer_progress *progress, void *data)
 	return 0;
 }
 
-static void set_callbacks(git_remote_callbacks *callbacks, struct credentials *credentials)
-{
-	callbacks->credentials = give_credential;
-	callbacks->transfer_progress = show_progress;
-	callbacks->payload = credentials;
-}
-
-/* By itself, as a fetch that connects has followed redirects, whatever its options said. */
-static int connect(git_remote *remote, struct credentials *credentials)
-{
-	git_remote_connect_options options;
-
-	git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
-	set_callbacks(&options.callbacks, credentials);
-	options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
-	return git_remote_connect_ext(remote, GIT_DIRECTION_FETCH, &options);
-}
-
 /* A connection of its own each time: a server that does not know an id hangs up. */
 static int fetch(git_repository *cache, const struct deploy_source *source, char *specs[], size_t n)
 {
@@ -178,12 +160,12 @@ static int fetch(git_repository *cache, const struct deploy_source *source, char
 	int r = git_remote_create_anonymous(&remote, cache, source->url);
 
 	git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
-	set_callbacks(&options.callbacks, &credentials);
+	options.callbacks.credentials = give_credential;
+	options.callbacks.transfer_progress = show_progress;
+	options.callbacks.payload = &credentials;
 	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	options.update_fetchhead = 0;
-	options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
-	if (r == 0)
-		r = connect(remote, &credentials);
+	options.follow_redirects = GIT_REMOTE_REDIRECT_NONE; /* to other hosts, that is */
 	if (r == 0)
 		r = git_remote_fetch(remote, &refspecs, &options, NULL);
 	git_remote_free(remote);

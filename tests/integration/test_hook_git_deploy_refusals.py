@@ -746,17 +746,14 @@ def test_a_certificate_for_another_name_is_69(plain):
         assert server.asked == []
 
 
-@pytest.mark.parametrize("where", ["the-same", "another", "http"])
-def test_redirects_are_not_followed(plain, where):
+def test_a_redirect_to_http_is_not_followed(plain):
     plain.deploy(OLD)
-    commit = plain.origin.commit(NEW)
     with https(plain, "localhost") as server, https(plain, "localhost") as other:
-        http_url = f"http://localhost:{other.server_port}"
-        server.to = {"the-same": server.url, "another": other.url, "http": http_url}[where]
-        plain.set(commit, url=f"{server.url}/redirect")
+        server.to = f"http://localhost:{other.server_port}"
+        plain.set(plain.origin.commit(NEW), url=f"{server.url}/redirect")
         options = ("--allow-url", server.url)
         refused(plain, 69, options=options, env={"SSL_CERT_FILE": str(other.certificate)})
-        assert server.asked == [] and other.asked == []
+        assert other.asked == []
 
 
 def test_a_redirect_to_another_host_is_not_even_connected_to(plain):
