@@ -11,7 +11,7 @@ import pytest
 from support.deploy import NAME, TOLD, Deployment, snapshot
 from support.files import read, write
 from support.inotify import CREATE, MOVED_TO, Inotify
-from support.waiting import wait_equal, wait_for
+from support.waiting import SCALE, wait_equal, wait_for
 
 
 @pytest.fixture
@@ -236,9 +236,12 @@ def test_rollback_while_a_deployment_is_under_way_waits_for_it(plain, place):
     _, second = deploy_all(plain, "a", "b")
     third = plain.origin.commit({"file": b"c"})
     plain.set(third)
-    plain.start("--check", f"[ -e {place}/go ] || sleep 1")
+    plain.start("--check", f"until [ -e {place}/go ]; do sleep 0.01; done")
     plain.wait("checking")
-    assert plain.command("rollback").returncode == 0
+    rollback = plain.hooks.start(NAME, "rollback", "--root", plain.root)
+    wait_for(lambda: "under way" in rollback.stderr(), 10, "rollback to wait")
+    (place / "go").touch()
+    assert rollback.process.wait(timeout=10 * SCALE) == 0
     plain.wait("held", desired=third, current=second)
     assert plain.is_at(second)
 
