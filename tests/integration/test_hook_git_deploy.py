@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support.deploy import HOST, NAME, TOLD, Deployment, snapshot
+from support.deploy import HOST, NAME, TOLD, Deployment, deploy, plain, snapshot
 from support.files import exists, read, write
 from support.git import Executable, Link, daemon
 from support.mount import is_running
@@ -17,17 +17,6 @@ from support.waiting import SCALE, run, wait_equal, wait_for
 
 A = {"file": b"a\n", "only-a": b"", "d/e/deep": b"a"}
 B = {"file": b"b\n", "only-b": b"", "d/e/deep": b"b"}
-
-
-@pytest.fixture
-def deploy(hooks, place, anywhere):
-    return Deployment(hooks, place, anywhere)
-
-
-@pytest.fixture
-def plain(memory, hooks):
-    (memory / "plain").mkdir()
-    return Deployment(hooks, memory, memory / "plain")
 
 
 @pytest.fixture

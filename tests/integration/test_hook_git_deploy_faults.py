@@ -9,28 +9,10 @@ import time
 
 import pytest
 
-from support.deploy import NAME, Deployment, snapshot, times
+from support.deploy import NAME, deploy, on_disk, plain, snapshot, times
 from support.files import read, write
 from support.inotify import CLOSE_NOWRITE, Inotify
 from support.waiting import SCALE, run, wait_equal, wait_for
-
-
-@pytest.fixture
-def plain(memory, hooks):
-    (memory / "plain").mkdir()
-    return Deployment(hooks, memory, memory / "plain")
-
-
-@pytest.fixture
-def deploy(hooks, place, anywhere):
-    return Deployment(hooks, place, anywhere)
-
-
-@pytest.fixture
-def on_disk(hooks, place):
-    """For what mounts something below it: tests/run unmounts what it finds there."""
-    (place / "plain").mkdir()
-    return Deployment(hooks, place, place / "plain")
 
 
 FILES = [f"{folder}{n}" for folder in ("", "d/", "d/e/") for n in range(5)]

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from support.deploy import NAME, Deployment, snapshot
+from support.deploy import NAME, deploy, on_disk, plain, snapshot
 from support.files import read, write
 from support.git import Submodule, daemon
 from support.waiting import SCALE, free_port, run, wait_for
@@ -23,24 +23,6 @@ OLD = {"file": b"old\n", "d/e/deep": b"old"}
 NEW = {"file": b"new\n"}
 NOWHERE = "1" * 40
 ID = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture
-def deploy(hooks, place, anywhere):
-    return Deployment(hooks, place, anywhere)
-
-
-@pytest.fixture
-def plain(memory, hooks):
-    (memory / "plain").mkdir()
-    return Deployment(hooks, memory, memory / "plain")
-
-
-@pytest.fixture
-def on_disk(hooks, place):
-    """For what mounts something below it: tests/run unmounts what it finds there."""
-    (place / "plain").mkdir()
-    return Deployment(hooks, place, place / "plain")
 
 
 def visible(root):

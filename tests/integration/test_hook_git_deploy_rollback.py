@@ -8,21 +8,10 @@ import threading
 
 import pytest
 
-from support.deploy import NAME, TOLD, Deployment, snapshot
+from support.deploy import NAME, TOLD, deploy, plain, snapshot
 from support.files import read, write
 from support.inotify import CREATE, MOVED_TO, Inotify
 from support.waiting import SCALE, wait_equal, wait_for
-
-
-@pytest.fixture
-def deploy(hooks, place, anywhere):
-    return Deployment(hooks, place, anywhere)
-
-
-@pytest.fixture
-def plain(memory, hooks):
-    (memory / "plain").mkdir()
-    return Deployment(hooks, memory, memory / "plain")
 
 
 def deploy_all(deploy, *names):

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from .files import read, write
 from .git import Git, Origin
 from .waiting import SCALE, wait_for
@@ -157,3 +159,26 @@ def snapshot(folder):
 def times(plain, sanitized):
     """How often to repeat what takes long."""
     return plain if SCALE == 1 else sanitized
+
+
+# Fixtures, for the test files that import them.
+
+
+@pytest.fixture
+def deploy(hooks, place, anywhere):
+    """On a plain directory, and on a mount."""
+    return Deployment(hooks, place, anywhere)
+
+
+@pytest.fixture
+def plain(memory, hooks):
+    """On a plain directory in memory."""
+    (memory / "plain").mkdir()
+    return Deployment(hooks, memory, memory / "plain")
+
+
+@pytest.fixture
+def on_disk(hooks, place):
+    """For what mounts something below it: tests/run unmounts what it finds there."""
+    (place / "plain").mkdir()
+    return Deployment(hooks, place, place / "plain")
