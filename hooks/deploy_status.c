@@ -7,7 +7,6 @@
  */
 #include "hooks/deploy_status.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -91,19 +90,13 @@ int deploy_status_parse(const char *text, size_t size, struct deploy_status *sta
 	return r;
 }
 
-/* What says nothing of the others. */
-static bool is_of_one_file(int r)
-{
-	return r == -EINVAL || r == -EACCES || r == -EFBIG || r == -ELOOP;
-}
-
 static int read_host(const char *path, const char *name, struct deploy_status *status)
 {
 	struct hook_bytes bytes = { 0 };
 	int r = hook_file_read(path, &bytes);
 
 	*status = (struct deploy_status){ 0 };
-	if (is_of_one_file(r))
+	if (r != -EISDIR && hook_file_is_unfit(r))
 		deploy_clean(status->message, sizeof(status->message), strerror(-r));
 	else if (r < 0)
 		return r;
@@ -115,19 +108,16 @@ static int read_host(const char *path, const char *name, struct deploy_status *s
 }
 
 /* A name that is gone meanwhile is no host any more, and a directory never was one. */
-static int add_host(struct deploy_status_list *list, const char *dir, const char *name)
+static int add_host(void *data, const char *path, const char *name)
 {
+	struct deploy_status_list *list = data;
 	struct deploy_status *hosts = reallocarray(list->hosts, list->n + 1, sizeof(*list->hosts));
-	char *path = NULL;
 	int r;
 
 	if (!hosts)
 		return -ENOMEM;
 	list->hosts = hosts;
-	if (asprintf(&path, "%s/%s", dir, name) < 0)
-		return -ENOMEM;
 	r = read_host(path, name, &hosts[list->n]);
-	free(path);
 	if (r == 0)
 		list->n++;
 	return r == -ENOENT || r == -EISDIR ? 0 : r;
@@ -143,18 +133,8 @@ static int by_host(const void *a, const void *b)
 int deploy_status_list_read(const char *dir, struct deploy_status_list *list)
 {
 	struct deploy_status_list new = { 0 };
-	struct dirent *entry;
-	DIR *stream = opendir(dir);
-	int r = 0;
+	int r = hook_file_each(dir, add_host, &new);
 
-	if (!stream)
-		return -errno;
-	while (r == 0 && (errno = 0, entry = readdir(stream)))
-		if (entry->d_name[0] != '.')
-			r = add_host(&new, dir, entry->d_name);
-	if (r == 0 && !entry)
-		r = -errno;
-	closedir(stream);
 	if (r < 0) {
 		deploy_status_list_done(&new);
 		return r;

@@ -127,23 +127,6 @@ static enum hook_exit roll_back(
 	return code;
 }
 
-int git_deploy_rollback(const struct git_deploy_options *options)
-{
-	char path[DEPLOY_PATH_SIZE];
-	struct deploy_root root;
-	enum hook_exit code;
-
-	if (open_root(options, &root) < 0)
-		return HOOK_CONFIG;
-	code = choose_path(options, &root, path);
-	if (code == HOOK_OK) {
-		code = roll_back(options, &root, path);
-		deploy_root_nudge(&root);
-	}
-	deploy_root_done(&root);
-	return code;
-}
-
 static enum hook_exit resume(
 	const struct git_deploy_options *options, const struct deploy_root *root, const char *path)
 {
@@ -155,11 +138,13 @@ static enum hook_exit resume(
 	if (r < 0)
 		hook_log(HOOK_LOG_ERROR, "%s: %s", path, strerror(-r));
 	close(lock);
-	deploy_root_nudge(root);
 	return r < 0 ? HOOK_IO : HOOK_OK;
 }
 
-int git_deploy_resume(const struct git_deploy_options *options)
+/* Does something to one target; who follows looks at it then. */
+static enum hook_exit intervene(const struct git_deploy_options *options,
+	enum hook_exit (*action)(const struct git_deploy_options *options,
+		const struct deploy_root *root, const char *path))
 {
 	char path[DEPLOY_PATH_SIZE];
 	struct deploy_root root;
@@ -168,10 +153,22 @@ int git_deploy_resume(const struct git_deploy_options *options)
 	if (open_root(options, &root) < 0)
 		return HOOK_CONFIG;
 	code = choose_path(options, &root, path);
-	if (code == HOOK_OK)
-		code = resume(options, &root, path);
+	if (code == HOOK_OK) {
+		code = action(options, &root, path);
+		deploy_root_nudge(&root);
+	}
 	deploy_root_done(&root);
 	return code;
+}
+
+int git_deploy_rollback(const struct git_deploy_options *options)
+{
+	return intervene(options, roll_back);
+}
+
+int git_deploy_resume(const struct git_deploy_options *options)
+{
+	return intervene(options, resume);
 }
 
 static void print_release(void *data, const struct deploy_record *record)

@@ -3,7 +3,6 @@
 #include "hooks/service.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -106,9 +105,10 @@ static void skip(const char *path, const char *why)
 	hook_log(HOOK_LOG_WARNING, "%s: skipped: %s", path, why);
 }
 
-/* What may be wrong with one file for good says nothing about the others. */
-static int add_file(struct service_list *list, const char *path)
+/* What is wrong with one file says nothing about the others. */
+static int add_file(void *data, const char *path, const char *name)
 {
+	struct service_list *list = data;
 	struct hook_bytes bytes = { 0 };
 	struct service service;
 	char why[64];
@@ -116,7 +116,7 @@ static int add_file(struct service_list *list, const char *path)
 
 	if (r == -ENOENT)
 		return 0;
-	if (r == -EISDIR || r == -EINVAL || r == -EACCES || r == -EFBIG || r == -ELOOP) {
+	if (hook_file_is_unfit(r)) {
 		skip(path, strerror(-r));
 		return 0;
 	}
@@ -129,34 +129,11 @@ static int add_file(struct service_list *list, const char *path)
 	return r < 0 ? 0 : add(list, &service);
 }
 
-static int add_name(struct service_list *list, const char *dir, const char *name)
-{
-	char *path = NULL;
-	int r;
-
-	if (name[0] == '.')
-		return 0;
-	if (asprintf(&path, "%s/%s", dir, name) < 0)
-		return -ENOMEM;
-	r = add_file(list, path);
-	free(path);
-	return r;
-}
-
 int service_list_read(const char *dir, struct service_list *list)
 {
 	struct service_list new = { 0 };
-	struct dirent *entry;
-	DIR *stream = opendir(dir);
-	int r = 0;
+	int r = hook_file_each(dir, add_file, &new);
 
-	if (!stream)
-		return -errno;
-	while (r == 0 && (errno = 0, entry = readdir(stream)))
-		r = add_name(&new, dir, entry->d_name);
-	if (r == 0 && !entry)
-		r = -errno;
-	closedir(stream);
 	if (r < 0) {
 		service_list_done(&new);
 		return r;

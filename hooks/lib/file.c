@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files, read and replaced whole. */
+/* Small files, read and replaced whole, and all that are in a directory. */
 #include "hooks/lib/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -117,6 +118,43 @@ static int write_all(int fd, const char *data, size_t size)
 		size -= (size_t)n;
 	}
 	return fsync(fd) < 0 ? -errno : 0;
+}
+
+bool hook_file_is_unfit(int r)
+{
+	return r == -EISDIR || r == -EINVAL || r == -EACCES || r == -EFBIG || r == -ELOOP;
+}
+
+static int visit_name(const char *dir, const char *name,
+	int (*visit)(void *data, const char *path, const char *name), void *data)
+{
+	char *path = NULL;
+	int r;
+
+	if (name[0] == '.')
+		return 0;
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		return -ENOMEM;
+	r = visit(data, path, name);
+	free(path);
+	return r;
+}
+
+int hook_file_each(
+	const char *dir, int (*visit)(void *data, const char *path, const char *name), void *data)
+{
+	struct dirent *entry = NULL;
+	DIR *stream = opendir(dir);
+	int r = 0;
+
+	if (!stream)
+		return -errno;
+	while (r == 0 && (errno = 0, entry = readdir(stream)))
+		r = visit_name(dir, entry->d_name, visit, data);
+	if (r == 0 && !entry)
+		r = -errno;
+	closedir(stream);
+	return r;
 }
 
 /* Who lists the folder passes over names with a dot. */

@@ -26,6 +26,16 @@ void hook_bytes_move(struct hook_bytes *to, struct hook_bytes *from);
  */
 int hook_file_read(const char *path, struct hook_bytes *bytesp);
 
+/* Whether an error of hook_file_read is about that file for good, and says nothing of others. */
+bool hook_file_is_unfit(int r);
+
+/*
+ * Calls visit for each name in a directory that does not begin with a dot, until it returns an error.
+ * -errno, also where not all names could be had: part of a list is no list.
+ */
+int hook_file_each(
+	const char *dir, int (*visit)(void *data, const char *path, const char *name), void *data);
+
 /*
  * Replaces a file atomically and durably: another one, whose name begins with a dot until then, is
  * renamed onto it.
