@@ -36,7 +36,7 @@ static enum hook_exit fail_at(char *why, const char *path, size_t n, int r)
 		(int)n, path, what);
 }
 
-/* The last '/' in the path, or NULL. */
+/* What comes after the last '/'. */
 static const char *last_part(const char *path)
 {
 	const char *slash = strrchr(path, '/');
