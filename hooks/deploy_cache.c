@@ -55,6 +55,19 @@ static void sweep(const struct deploy_root *root)
 	free(path);
 }
 
+/* 1: it is there; 0: it is not; -1: it is no commit. */
+static int has_commit(git_repository *cache, const git_oid *id)
+{
+	git_object *object = NULL;
+	bool is_commit;
+
+	if (git_object_lookup(&object, cache, id, GIT_OBJECT_ANY) < 0)
+		return 0;
+	is_commit = git_object_type(object) == GIT_OBJECT_COMMIT;
+	git_object_free(object);
+	return is_commit ? 1 : -1;
+}
+
 /* What its references name must be there and whole: the server is told that we have it. */
 static bool are_references_sound(git_repository *cache)
 {
@@ -74,13 +87,16 @@ static bool are_references_sound(git_repository *cache)
 	return sound;
 }
 
-static bool is_sound(git_repository *cache)
+/* Where the commit is there, nothing is fetched: whether all of it is there is seen later. */
+static bool is_sound(git_repository *cache, const char *commit)
 {
 	git_config *config = NULL;
 	bool sound = git_repository_config_snapshot(&config, cache) == 0;
+	git_oid id;
 
 	git_config_free(config);
-	return sound && are_references_sound(cache);
+	git_oid_fromstr(&id, commit);
+	return sound && (has_commit(cache, &id) || are_references_sound(cache));
 }
 
 static char *path_of(const struct deploy_root *root, const char *place)
@@ -91,12 +107,13 @@ static char *path_of(const struct deploy_root *root, const char *place)
 }
 
 /* NULL: there is none that could be used. */
-static git_repository *open_sound(const struct deploy_root *root, const char *place)
+static git_repository *open_sound(
+	const struct deploy_root *root, const char *place, const char *commit)
 {
 	git_repository *cache = NULL;
 	char *path = path_of(root, place);
 
-	if (path && git_repository_open_bare(&cache, path) == 0 && !is_sound(cache)) {
+	if (path && git_repository_open_bare(&cache, path) == 0 && !is_sound(cache, commit)) {
 		git_repository_free(cache);
 		cache = NULL;
 	}
@@ -173,19 +190,6 @@ static int fetch(git_repository *cache, const struct deploy_source *source, char
 	return r;
 }
 
-/* 1: it is there; 0: it is not; -1: it is no commit. */
-static int has_commit(git_repository *cache, const git_oid *id)
-{
-	git_object *object = NULL;
-	bool is_commit;
-
-	if (git_object_lookup(&object, cache, id, GIT_OBJECT_ANY) < 0)
-		return 0;
-	is_commit = git_object_type(object) == GIT_OBJECT_COMMIT;
-	git_object_free(object);
-	return is_commit ? 1 : -1;
-}
-
 /* The message of a fetch that failed is better than that the commit is not there. */
 static enum hook_exit fetch_commit(git_repository *cache, const struct deploy_source *source,
 	const git_oid *id, const char *commit, char *why)
@@ -251,7 +255,7 @@ static enum hook_exit renew(const struct deploy_root *root, const char *place,
 		code = replace(root, place, why);
 	if (code != HOOK_OK)
 		return code;
-	cache = open_sound(root, place);
+	cache = open_sound(root, place, commit);
 	if (!cache)
 		return deploy_git_fail(why, HOOK_IO, "the bare repository cannot be opened");
 	*cachep = cache;
@@ -259,12 +263,12 @@ static enum hook_exit renew(const struct deploy_root *root, const char *place,
 }
 
 /* The first time there is nothing to be lost: what has been fetched stays, whatever comes then. */
-static enum hook_exit open_or_make(
-	const struct deploy_root *root, const char *place, git_repository **cachep, char *why)
+static enum hook_exit open_or_make(const struct deploy_root *root, const char *place,
+	const char *commit, git_repository **cachep, char *why)
 {
 	if (!exists(root, place))
 		return make(root, place, cachep, why);
-	*cachep = open_sound(root, place);
+	*cachep = open_sound(root, place, commit);
 	return HOOK_OK;
 }
 
@@ -272,7 +276,7 @@ static enum hook_exit open_at(const struct deploy_root *root, const char *place,
 	const struct deploy_source *source, const char *commit, git_repository **cachep, char *why)
 {
 	git_repository *cache = NULL;
-	enum hook_exit code = open_or_make(root, place, &cache, why);
+	enum hook_exit code = open_or_make(root, place, commit, &cache, why);
 
 	if (code == HOOK_OK && !cache)
 		return renew(root, place, source, commit, cachep, why);
