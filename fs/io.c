@@ -151,12 +151,12 @@ static void read_pages(fuse_req_t req, struct fs_file *file, size_t size, uint64
 
 /* Through a mapping the kernel's pages are read whatever the handle. These are the inode's: filled from
  * an old snapshot they are wrong for all, and where that is shorter the kernel believes that the file is.
- * Only who reads directly is named. */
+ * Only who reads directly is named. Who has written is given its own bytes until they are committed. */
 static bool is_mapped(const struct fs_file *file, const struct fuse_file_info *fi)
 {
 	enum fs_kind kind = file->inode->kind;
 
-	return fi->lock_owner == 0 && file->mode == FS_FILE_READ &&
+	return fi->lock_owner == 0 && !file->dirty &&
 	       (kind == FS_KIND_FILE || kind == FS_KIND_DATA);
 }
 

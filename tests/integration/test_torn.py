@@ -173,10 +173,11 @@ with mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as view:
 """
 
 
-def test_who_maps_an_old_snapshot_leaves_the_others_their_size(mnt, tree):
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR])
+def test_who_maps_an_old_snapshot_leaves_the_others_their_size(mnt, tree, flags):
     tree.create("/f", b"a" * 500)
     writer = os.open(mnt / "f", os.O_RDWR)  # while somebody may write nobody reads through the cache
-    fd = os.open(mnt / "f", os.O_RDONLY)
+    fd = os.open(mnt / "f", flags)
     os.close(writer)
     tree.client.set(tree.path("/f"), b"b" * 20_000)
     mnt.catch_up()
